@@ -55,6 +55,8 @@ SEPARATORS = [
     Case("a separator at the end of all lines but one", text("a,b\n1,2,\n3,4,\n"), error="but the first does not"),
     Case("names of rows without a name", text("a,b\nx,1,2\ny,3,4\n"), error="names of rows"),
     Case("names of rows without a name, by spaces", text('"a" "b"\n"1" 1 2\n"2" 3 4\n'), error="names of rows"),
+    Case("blank lines, which are no rows", text("a,b\n\n1,2\n\n\n3,4\n\n"), rows=ONE_TWO, columns=AB),
+    Case("a blank line in one column", text("a\n1\n\n3\n"), error="line 3 is blank", advice=[("missing", "drop")]),
     Case("a short line", text("a,b\n1,2\n3\n"), error="line 3 has 1 cells"),
     Case("a long line", text("a,b\n1,2\n\n3,4,5\n"), error="line 4 has 3 cells"),
 ]
@@ -323,6 +325,13 @@ KINDS = [
         parquet(pd.DataFrame({"a": [1.0, 2.0], "n": ["x", "y"], "m": ["u", "v"], "k": ["s", "t"]})),
         {"categories": ["m"]},
         error="there is text in 'k', too",
+    ),
+    Case(
+        "text, dates and missing values",
+        text("a,n,d,b\n1,x,2026-01-31,\n2,y,2026-02-01,7\n"),
+        error="1 of 2 rows has missing values, in 'b'",
+        advice=[("categories", "n"), ("dates", "d"), ("time_unit", "days"), ("missing", "level")],
+        together=True,
     ),
     Case(
         "dates that are not ISO",

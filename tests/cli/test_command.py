@@ -160,7 +160,9 @@ def test_a_bound_above_what_is_tolerated_is_exit_status_1(capsys: pytest.Capture
     assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "1"]) == 0
     assert main(["estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "0.1"]) == 1
     said = capsys.readouterr()
-    assert "is above 0.1" in said.err
+    passed, failed = [line for line in said.err.splitlines() if "--fail-above" in line]
+    assert re.fullmatch(r"wdist: passed: the lower bound, 0\.\d+, is not above 1 \(--fail-above\)", passed)
+    assert re.fullmatch(r"wdist: failed: the lower bound, 0\.\d+, is above 0\.1 \(--fail-above\)", failed)
     assert said.out.count("lower_bound") == 2
 
 
@@ -191,9 +193,11 @@ def test_a_matrix_of_files(capsys: pytest.CaptureFixture[str]) -> None:
     between = f"{(together[0, 1] + bounds[0, 1]) / 2}"
     three = ["matrix", "x.npy", "y.npy", "again.npy", *QUICK, "--fail-above", between]
     assert main(three) == 1
-    capsys.readouterr()
+    assert "wdist: failed: the highest lower bound, " in capsys.readouterr().err
     assert main([*three, "--simultaneous"]) == 0
-    shown = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert "wdist: passed: the highest simultaneous lower bound, " in said.err
+    shown = said.out.splitlines()
     ends = "each end with 95 % confidence, upper ends approximate"
     assert shown[0].startswith("2 of 3 pairs differ, all judged together with 95 % confidence; 1 ")
     assert shown[2].startswith(f"W1 lies between, each pair by itself, {ends} (Euclidean distance")
@@ -355,7 +359,7 @@ def test_a_certificate_of_tables_is_verified_with_the_same_files(
     assert main(["verify", "c.cert", "a.csv", "b.csv"]) == 0
     assert "VERIFIED" in capsys.readouterr().out
     assert main(["verify", "c.cert", "b.csv", "a.csv"]) == 1
-    assert "the two files are swapped" in capsys.readouterr().out
+    assert "the two sets are exchanged: the first set is the second set of this certificate" in capsys.readouterr().out
     Path("text.npy").write_text("no array")
     for given, words in (
         (["c.cert", "a.csv", "missing.csv"], "missing.csv"),

@@ -47,7 +47,8 @@ def test_verify_reads_tables_by_the_recipe(
     Path(a).write_text(Path(a).read_text() + "\n")  # the same rows, another file
     status, said = verified([certificate, a, b], capsys)
     assert status == 1
-    assert "source is another file than the issuer read" in said
+    assert "the first file is not the certified one: it was changed since" in said
+    assert "the second is the certified one; the SHA-256 of the first is " in said
     fresh = table(tmp_path / "new.csv", 200, 0, ["x", "never met"]), table(tmp_path / "later.csv", 210, 2, ["z", "q"])
     status, said = verified(["--fresh", certificate, *fresh, "--json"], capsys)
     assert status == 0
@@ -65,3 +66,46 @@ def test_the_verifier_in_numpy_proves_what_encode_writes(certified: tuple[str, s
         assert any("the recipe" in point for point in report["not_checked"])
         assert json.loads((tmp_path / "rows" / "recipe.json").read_text())["encoding"]["missing"]
     assert np.isnan(np.load(rows[0])).any()
+
+
+def test_files_that_are_nearly_the_certified_ones_are_told(
+    certified: tuple[str, str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    certificate, a, b = certified
+    changed = tmp_path / "changed.csv"
+    changed.write_text(Path(b).read_text().replace("z", "y", 1))
+    others = [table(tmp_path / f"{name}.csv", 170 + k, k, ["x", "y"]) for k, name in enumerate("cd")]
+    for given, words in (
+        ((b, a), "the two files are exchanged: the first file is the second set of this certificate"),
+        ((a, a), "the same file was given twice, the first set of this certificate: give that of the second"),
+        ((b, b), "the same file was given twice, the second set of this certificate: give that of the first"),
+        ((others[0], others[0]), "the same file was given twice, and is neither set of this certificate"),
+        ((b, others[0]), "the first file is the second set of this certificate, and the second file is neither"),
+        ((others[0], a), "the second file is the first set of this certificate, and the first file is neither"),
+        ((a, str(changed)), "the second file is not the certified one: it was changed since"),
+        ((others[0], b), "the first file is not the certified one: it was changed since"),
+        (tuple(others), "neither file is a certified one: this certificate is about others"),
+    ):
+        status, said = verified([certificate, *given], capsys)
+        assert status == 1
+        assert words in said
+    status, said = verified([certificate, a, b, "--missing", "drop"], capsys)
+    assert status == 1
+    assert "the files are the certified ones, but were read with other options: leave these out" in said
+
+
+def test_files_that_cannot_be_read_as_certified_are_told(
+    certified: tuple[str, str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    certificate, a, b = certified
+    other = tmp_path / "other.csv"
+    other.write_text("size,name\n1,x\n2,y\n")
+    for given, words in (
+        ((a, str(other)), "the second file is not the certified one: it was changed since"),
+        ((str(other), str(other)), "the same file was given twice, and is neither set of this certificate"),
+        ((a, b, "--drop", "carat"), "the files are the certified ones, but not read as the certificate says"),
+    ):
+        assert main(["verify", certificate, *given]) == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert len(said.splitlines()) == 1

@@ -141,6 +141,28 @@ def test_a_batch_is_refused_with_what_can_be_done(
     assert Monitor.open("m").history == []
 
 
+def test_what_is_said_names_the_command_that_does_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Words of Python are for Python, and options that an update does not take are for another monitor."""
+    wdist(capsys, "create", "my shop", "reference.csv", *QUICK)
+    for batch in ("moved", "next", "after"):
+        code, _, errors = wdist(capsys, "update", "my shop", f"{batch}.csv", "--json")
+    assert code == 3
+    begin = "begin a new epoch with `wdist monitor epoch 'my shop' REFERENCE`"
+    assert f"the alarm stays on until rows of today are the reference; then {begin}" in errors
+    assert begin in wdist(capsys, "show", "my shop")[1]
+    for change, option in (({"price": ["?"]}, "--categories price"), ({"price": [None]}, "--missing drop")):
+        rows = pd.read_csv("same.csv")
+        pd.concat([rows, pd.DataFrame({"weight": [1.0], **change})]).to_csv("batch.csv", index=False)
+        code, _, errors = wdist(capsys, "update", "my shop", "batch.csv")
+        wrong, _, advice = errors.partition(". Batches are read as the reference was: ")
+        assert "--" not in wrong
+        assert advice == (f"mend this one, or create the monitor anew, its reference and batches read with {option}\n")
+    for option in ("--groups", "--split", "--ranges"):
+        code, _, errors = wdist(capsys, "create", "another", "reference.csv", option, "price")
+        assert code == 2
+        assert f"{option[2:]} is no option of a monitor: " in errors
+
+
 def test_standard_input_is_a_batch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     wdist(capsys, "create", "m", "reference.csv", *QUICK)
     content = io.BytesIO(Path("same.csv").read_bytes())
@@ -161,7 +183,10 @@ def test_standard_input_is_a_batch(capsys: pytest.CaptureFixture[str], monkeypat
         (["create", "new"], "REFERENCE"),
         (["create", "new", "reference.csv", "--alarm-above", "-1"], "--alarm-above is -1"),
         (["create", "new", "reference.csv", "--column-above", "price=x"], "--column-above price is 'x'"),
-        (["create", "new", "reference.csv", "--max-seconds", "2"], "unknown option"),
+        (
+            ["create", "new", "reference.csv", "--max-seconds", "2"],
+            "of a monitor: give --update-steps",
+        ),
         ([], "say which command: "),
         (["updat"], "did you mean update?"),
     ],

@@ -84,6 +84,14 @@ def test_what_a_refusal_advises_can_be_pasted(capsys: pytest.CaptureFixture[str]
     assert "missing" in " ".join(flags)
 
 
+def test_one_refusal_tells_all_and_one_command_settles_it(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "estimate", "june.csv", "july.csv", "--separator", ";")
+    assert "1 of 300 rows has missing values, in 'net price'" in said
+    flags = shlex.split(said.split("All at once: ")[1])
+    assert flags == ["--categories", "colour", "--missing", "level"]
+    printed(capsys, "estimate", "june.csv", "july.csv", "--separator", ";", *flags)
+
+
 def test_a_column_that_only_one_file_has_is_left_out_as_advised(capsys: pytest.CaptureFixture[str]) -> None:
     generator = np.random.default_rng(1)
     for name, day in (("old", None), ("new", "2026-01-31")):
@@ -146,7 +154,7 @@ def test_a_reference_before_the_files_is_the_first_of_them(before: bool, capsys:
         (["matrix", "t.csv", "t.csv", "--reference=Fair"], "with by a level"),
         (["matrix", "t.csv", "--by", "size"], "no column is named 'size'"),
         (["compare", "t.csv", "--by", "cut"], "--reference LEVEL"),
-        (["matrix", "t.csv"], "there is text in 'who', too; or compare the levels of 'cut' with --by cut\n"),
+        (["matrix", "t.csv"], "--categories cut --categories who; or compare the levels of 'cut' with --by cut\n"),
         (["compare", "t.csv", "--drop", "who"], "; or compare the levels of 'cut' with --by cut\n"),
         (["matrix", "t.parquet"], "; or compare the levels of 'cut' with --by cut\n"),
         (["estimate", "t.csv", "t.csv", "--missing", "droop"], "--missing"),

@@ -85,10 +85,12 @@ def test_from_files_to_a_certificate(capsys: pytest.CaptureFixture[str], files: 
 
 
 def test_a_tolerance_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
-    assert Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "2").status == 0
+    below = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "2")
+    assert below.status == 0
+    assert re.search(r"^passed: the lower bound, [\d.]+, is not above 2 \(--fail-above\)$", below.err, re.MULTILINE)
     above = Ran(capsys, "estimate", "x.npy", "y.npy", *QUICK, "--fail-above", "0.1")
     assert above.status == 1
-    assert "above 0.1" in above.err
+    assert re.search(r"^failed: the lower bound, [\d.]+, is above 0\.1 \(--fail-above\)$", above.err, re.MULTILINE)
 
 
 def test_a_job_is_left_watched_and_stopped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,19 @@ def test_one_click_settles_every_column_of_text(open_page: OpenPage, tables: dic
     expect(page.get_by_text("The columns vary by similar amounts")).to_be_visible()
 
 
+def test_one_click_settles_missing_values_too(open_page: OpenPage, tmp_path: Path) -> None:
+    holes = table(1).assign(note=[f"n{k % 3}" for k in range(ROWS)])
+    for name in ("one", "two"):
+        holes.to_csv(tmp_path / f"{name}.csv", index=False)
+    page = open_page(expected=("422",))
+    give(page, "Source", tmp_path / "one.csv")
+    refused = zone(page, "Source").get_by_role("alert")
+    expect(refused).to_contain_text(f"1 of {ROWS} rows has missing values.", timeout=PATIENCE_MS)
+    expect(refused).not_to_contain_text("All at once")
+    remedy(refused, "Take text as categories, dates as dates, missing values as a level").click()
+    expect(zone(page, "Source")).to_contain_text(f"{ROWS} rows of 4 columns", timeout=PATIENCE_MS)
+
+
 def test_columns_that_would_spoil_the_distance_are_named(open_page: OpenPage, tmp_path: Path) -> None:
     for seed, name in enumerate(("one", "other")):
         rows = table(seed)[["carat"]].fillna(0).assign(number=range(ROWS))

@@ -68,8 +68,9 @@ def run(app: App, tokens: Sequence[str]) -> int:
             names = ", ".join(name for name in app[tokens[0]] if not name.startswith("-"))
             return _wrong(f"wdist {tokens[0]}", f"say which command: {names}")
     except exceptions.CycloptsError as error:
-        prog = " ".join(("wdist", *(error.command_chain or ())))
-        return _wrong(prog, _explained(error, prog))
+        chain = error.command_chain or ()
+        prog = " ".join(("wdist", *chain))
+        return _wrong(prog, _of_monitors(chain, tokens) or _explained(error, prog))
     run_command: Callable[..., int | None] = command
     return run_command(*bound.args, **bound.kwargs) or 0
 
@@ -82,6 +83,16 @@ def _without_level(tokens: Sequence[str]) -> Sequence[str]:
     given.remove("--reference")
     at = given.index("--") if "--" in given else len(given)
     return [*given[:at], "--reference", *given[at:]]
+
+
+def _of_monitors(chain: Sequence[str], tokens: Sequence[str]) -> str | None:
+    """What to do instead of an option that only estimates have."""
+    from wdist.monitoring.options import refused
+
+    if list(chain[:1]) != ["monitor"]:
+        return None
+    said = refused(each[2:].split("=")[0].replace("-", "_") for each in tokens if each.startswith("--"))
+    return None if said is None else re.sub(r"\b[a-z]+_[a-z]+\b", lambda name: f"--{name[0].replace('_', '-')}", said)
 
 
 def _wrong(prog: str, text: str) -> int:

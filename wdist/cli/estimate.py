@@ -11,7 +11,7 @@ from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName, Wi
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.interrupt import finishing_on_ctrl_c
 from wdist.cli.options import options_as_flags, readings_as_flags
-from wdist.cli.output import EX_NO, fail, refuse, remark, say_result
+from wdist.cli.output import fail, gate, refuse, say_result
 
 if TYPE_CHECKING:
     from wdist.result import Result
@@ -57,10 +57,7 @@ def estimate(
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
     say_result(result, as_json=as_json, witness=where)
-    if fail_above is not None and result.lower_bound > fail_above:
-        remark(f"wdist: the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
-        return EX_NO
-    return 0
+    return gate(result.lower_bound, fail_above)
 
 
 def _write(

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from wdist.cli.arguments import AsJson, By, FailAbove, Groups, Levels, Progress, SetName, Switch, finite
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
-from wdist.cli.output import EX_NO, fail, refuse, remark, say_result
+from wdist.cli.output import fail, gate, refuse, say_result
 
 if TYPE_CHECKING:
     from wdist.definitions.reading import Reading
@@ -62,12 +62,8 @@ def matrix(
         return refuse(error)
     say_result(result, as_json=as_json)
     bounds = result.simultaneous_lower_bound if simultaneous else result.lower_bound
-    highest = float(bounds.max())
-    if fail_above is not None and highest > fail_above:
-        kind = "simultaneous" if simultaneous else "lower"
-        remark(f"wdist: a {kind} bound, {highest:.6g}, is above {fail_above:g}")
-        return EX_NO
-    return 0
+    kind = "simultaneous lower bound" if simultaneous else "lower bound"
+    return gate(float(bounds.max()), fail_above, f"the highest {kind}")
 
 
 @readings_as_flags()

@@ -30,6 +30,16 @@ def refuse(error: Exception) -> int:
     return fail(in_flags(str(error)))
 
 
+def gate(bound: float, fail_above: float | None, kind: str = "the lower bound") -> int:
+    """The exit status of --fail-above, and on standard error why: a gate in CI whose log is silent proves nothing."""
+    if fail_above is None:
+        return 0
+    is_above = bound > fail_above
+    outcome, how = ("failed", "is above") if is_above else ("passed", "is not above")
+    remark(f"wdist: {outcome}: {kind}, {bound:.6g}, {how} {fail_above:g} (--fail-above)")
+    return EX_NO if is_above else 0
+
+
 def say_result(result: Any, *, as_json: bool, witness: Any = None) -> None:
     """What the library found, and its witness if there is one: as JSON, or in words with its advice as flags."""
     from wdist.data.sources.advice import in_flags

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +17,7 @@ from wdist.cli.inputs import HELP, write_inputs
 from wdist.cli.options import readings_as_flags
 from wdist.cli.output import refuse, say
 from wdist.definitions.reading import Reading
-from wdist.errors import OptionError, WdistError
+from wdist.errors import OptionError, SampleError, WdistError
 
 if TYPE_CHECKING:
     from wdist.data.tables.encoding import Encoding
@@ -48,7 +50,8 @@ def verify(
             return run(certificate, source, target, sha256=sha256, fresh=fresh, as_json=as_json)
         with tempfile.TemporaryDirectory(prefix="wdist-") as folder:
             paths = [Path(folder) / "source.npy", Path(folder) / "target.npy"]
-            written = write_inputs([source, target], paths, reading, encoding, same_columns=fresh)
+            with _told_with_other_files(document, (source, target), fresh=fresh):
+                written = write_inputs([source, target], paths, reading, encoding, same_columns=fresh)
             files = None if document.get("recipe") is None or fresh else (written.digests[0], written.digests[1])
             return run(
                 certificate, *map(str, written.paths), sha256=sha256, fresh=fresh, as_json=as_json, files=files
@@ -85,6 +88,37 @@ def encode(
     except OSError as error:
         return refuse(OptionError(f"{error.filename or output}: {error.strerror or error}"))
     return 0
+
+
+@contextmanager
+def _told_with_other_files(document: Mapping[str, Any], texts: tuple[str, str], *, fresh: bool) -> Iterator[None]:
+    """Where sets cannot be read: says if that is because they are not the certified files, or are read otherwise."""
+    from wdist.verify.report import other_than_certified
+
+    try:
+        yield
+    except WdistError as error:
+        given = [_digest(text) for text in texts]
+        stated = [document["data"][side]["file_sha256"] for side in ("source", "target")]
+        if fresh or not any(given):
+            raise
+        if (said := other_than_certified("file", given, stated)) is not None:
+            raise SampleError(f"{said} (reading them says: {error})") from error
+        if None not in (*given, *stated):
+            raise SampleError(
+                f"the files are the certified ones, but not read as the certificate says: leave out the options of "
+                f"reading (they say: {error})"
+            ) from error
+        raise
+
+
+def _digest(text: str) -> str | None:
+    """Of a file; None for standard input, folders, and what is not there."""
+    try:
+        with Path(text).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() if Path(text).is_file() else None
+    except OSError:
+        return None
 
 
 def _names(sets: tuple[str, ...]) -> list[str]:

@@ -55,8 +55,8 @@ class Frame:
         has_missing = self.encoding is not None and self.encoding.schema.has_levels_of_missing
         if samples.table is not None and samples.table.has_levels_of_missing and not has_missing:
             raise SampleError(
-                f"{samples.name} has missing values as levels, and the reference has none: read the reference with "
-                "missing='level', too"
+                f"{samples.name} has missing values as levels, and the reference has none: create the monitor anew "
+                "with a reference that is read with missing='level', too"
             )
         return samples if self.encoding is None else _with_others(samples, self.encoding).encoded(self.encoding)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -24,7 +24,7 @@ from wdist.durable import replace_file
 from wdist.errors import OptionError, WdistError
 from wdist.monitoring.folder import MonitorFolder, folder_path, refuse_full
 from wdist.monitoring.options import monitor_options, takes_monitor_options
-from wdist.monitoring.words import monitor_html, monitor_text, update_html, update_text
+from wdist.monitoring.words import in_python, monitor_html, monitor_text, update_html, update_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -290,13 +290,15 @@ class Monitor:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Let no other thread or process change the monitor meanwhile; what others changed before is read."""
-        with self._lock:
-            if self._folder is None:
-                yield
-                return
-            with self._folder.locked():
+        with self._lock, ExitStack() as held:
+            if self._folder is not None:
+                held.enter_context(self._folder.locked())
                 self._catch_up()
+            try:
                 yield
+            except WdistError as error:
+                error.args = (in_python(str(error)), *error.args[1:])
+                raise
 
     def _catch_up(self) -> None:
         """Read what was committed since: by other processes, or by a change of our own that was interrupted."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from wdist.definitions.arguments import MonitorArguments
@@ -21,9 +21,11 @@ from wdist.options import PLAIN, Family, Method, Number, Options, Scale, Steps, 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_REFUSED = {
-    "groups": "its rows must be independent draws; give one row of each group, drawn at random",
-    "split": "its rows must be independent draws; rows of one time depend on their neighbours, so draw some at random",
+REFUSED = {
+    "groups": "its rows must be independent draws; put one row of each group, drawn at random, into the reference and "
+    "into each batch, or compare two sets of groups by an estimate",
+    "split": "its rows must be independent draws, and rows of one time depend on their neighbours; put some of them, "
+    "drawn at random, into the reference and into each batch",
     "diameter": "its upper bounds are approximate",
     "ranges": "its upper bounds are approximate",
     "max_seconds": "give update_steps, so that an update can be repeated",
@@ -31,6 +33,12 @@ _REFUSED = {
     "statements": "its bounds hold together already",
 }
 """Options of an estimate that are asked for, and what to do instead."""
+
+
+def refused(given: Iterable[str]) -> str | None:
+    """What to do instead of the first of these options that only estimates have; None where there is none."""
+    name = next((name for name in given if name in REFUSED), None)
+    return None if name is None else f"{name} is no option of a monitor: {REFUSED[name]}"
 
 
 def _of_an_estimate(name: str) -> Any:
@@ -81,6 +89,13 @@ class MonitorOptions(BaseModel):
     method: Method = _of_an_estimate("method")
     upper: Literal["standard", "tight", "none"] = _of_an_estimate("upper")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_monitors(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and (said := refused(given)):
+            raise ValueError(said)
+        return given
+
     @classmethod
     def checked(cls, **given: Any) -> Self:
         """The options with these values. Raises OptionError, which names the option and what it must be."""
@@ -97,8 +112,8 @@ def monitor_options(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:
 
     Raises OptionError for a value out of range and for an unknown name, with the nearest of both.
     """
-    if refused := next((name for name in given if name in _REFUSED), None):
-        raise OptionError(f"{refused} is no option of a monitor: {_REFUSED[refused]}")
+    if said := refused(given):
+        raise OptionError(said)
     fields = Reading.model_fields
     reading = Reading.checked(**{name: value for name, value in given.items() if name in fields})
     return MonitorOptions.checked(**{name: value for name, value in given.items() if name not in fields}), reading

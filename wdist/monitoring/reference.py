@@ -12,7 +12,7 @@ from typing import Any
 
 from wdist.data.content import Content, content_of
 from wdist.data.samples import SampleSet, open_samples
-from wdist.data.sources.advice import in_flags
+from wdist.data.sources.advice import without_advice
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.reading import Reading, Selection
@@ -97,11 +97,12 @@ def read_as_reference() -> Iterator[None]:
     try:
         yield
     except SampleError as error:
-        said = str(error)
-        if in_flags(said) == said:
+        wrong, options = without_advice(str(error))
+        if not options:
             raise
         raise SampleError(
-            f"{said}. Batches are read as the reference was: mend this one, or begin a new epoch with other options"
+            f"{wrong}. Batches are read as the reference was: mend this one, or create the monitor anew, its reference "
+            f"and batches read with {options}"
         ) from error
 
 

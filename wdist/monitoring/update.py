@@ -196,7 +196,8 @@ def _open(state: MonitorState, reference: Reference, batch: Any, name: str | Non
     """The rows of a batch and the digest of what they are. Raises for a batch or a reference that was not meant."""
     if reference.sha256 != state.reference.sha256:
         raise SampleError(
-            f"{reference.name} is not the reference of this epoch, {state.reference.name}: a new one begins a new epoch"
+            f"{reference.name} is not the reference of this epoch, {state.reference.name}: to compare with it, begin a "
+            "new epoch"
         )
     if name is not None and not isinstance(name, str):
         raise OptionError(f"name is {name!r:.60}; it must be text")
@@ -206,7 +207,7 @@ def _open(state: MonitorState, reference: Reference, batch: Any, name: str | Non
     if (earlier := state.batches.get(content.sha256)) is not None:
         raise RepeatedBatchError(
             f"{opened.name} holds the rows of update {earlier}: no row may occur in two batches, so nothing was "
-            "changed",
+            "changed; give the next batch",
             earlier,
         )
     if content.sha256 in state.references:

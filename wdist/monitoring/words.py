@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import re
+import shlex
 from collections.abc import Sequence
 
 from wdist.definitions.figures import percent
@@ -12,8 +14,23 @@ from wdist.definitions.updates import alarm_name, evidence_share
 SHOWN = 10  # updates in the table of a monitor
 COLUMNS = 5  # columns named with an update
 
+NEW_EPOCH = "begin a new epoch"
+STAYS_ON = "some batch of this epoch differs, and the alarm stays on until rows of today are the reference"
+_HOW = "monitor.new_epoch(reference)"
+
 _HEAD = ("update", "at", "value", "at least", "at most", "evidence", "alarms")
 _TEXTS = ("at", "alarms")  # the others are numbers
+
+
+def in_python(message: str) -> str:
+    """A message with the call of Python that begins an epoch."""
+    return re.sub(rf"{NEW_EPOCH}(?! with)", f"{NEW_EPOCH} with {_HOW}", message)
+
+
+def in_commands(message: str, folder: str) -> str:
+    """The same with the commands of a monitor in a folder."""
+    at = shlex.quote(folder)
+    return in_python(message).replace(_HOW, f"`wdist monitor epoch {at} REFERENCE`")
 
 
 def update_text(update: UpdateFigures) -> str:
@@ -24,8 +41,8 @@ def update_text(update: UpdateFigures) -> str:
     lines += _columns(update)
     trained = f"{update.steps} steps" if update.steps else "closed form"
     lines.append(f"  critic {update.critic}, {trained}, {update.seconds:.1f} s")
-    lines += [f"  warning: {warning}" for warning in update.warnings]
-    lines += [f"  ALARM: {alarm_text(alarm)}" for alarm in update.alarms]
+    lines += [f"  warning: {in_python(warning)}" for warning in update.warnings]
+    lines += [f"  ALARM: {alarm_text(alarm)}" for alarm in update.alarms] or ["  no alarm is on"]
     return "\n".join(lines)
 
 
@@ -55,7 +72,7 @@ def update_html(update: UpdateFigures) -> str:
         for name, figure, about in _figures(update)
     )
     notes = [f"Alarm: {alarm_text(alarm)}" for alarm in update.alarms]
-    notes += [f"Warning: {warning}" for warning in update.warnings]
+    notes += [f"Warning: {in_python(warning)}" for warning in update.warnings]
     said = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return f"<p>{html.escape(update.meaning)}</p><table>{rows}</table>{said}"
 
@@ -73,7 +90,7 @@ def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in words."""
     since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
-        return f"the evidence of the series has reached its limit, {since}; the alarm stays on until a new epoch"
+        return f"the evidence of the series has reached its limit, {since}: {STAYS_ON}; then {in_python(NEW_EPOCH)}"
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
     return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
 
@@ -151,8 +168,9 @@ def _figures(update: UpdateFigures) -> list[tuple[str, str, str]]:
 
 
 def _of_its_limit(update: UpdateFigures) -> str:
-    of = "its limit" if update.evidence >= update.evidence_limit else "of its limit"
-    return f"{of}, over all updates of this epoch"
+    is_reached = update.evidence >= update.evidence_limit
+    of = "what an alarm takes" if is_reached else "of what an alarm takes"
+    return f"{of}, gathered over all updates of this epoch"
 
 
 def _columns(update: UpdateFigures) -> list[str]:

@@ -1,7 +1,7 @@
 """What a verification found, in words."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +107,44 @@ class Report:
         if s["upper"]["rounding"] > 1e-6 * s["upper_bound"]:
             lines.append(f"Rounding: the upper bound has {s['upper']['rounding']:.2g} added for it.")
         return lines
+
+
+def other_than_certified(what: str, given: Sequence[str | None], stated: Sequence[str | None]) -> str | None:
+    """Which of two sets is not the certified one, and what is likely meant; None if both are, as far as is known.
+
+    what: a set, or the file of one. given, stated: digests of the first and the second; None where there is none.
+    """
+    same = [None in pair or len(set(pair)) == 1 for pair in zip(given, stated, strict=True)]
+    if all(same):
+        return None
+    crossed = [a is not None and a == b for a, b in zip(given, reversed(stated), strict=True)]
+    if all(crossed):
+        return (
+            f"the two {what}s are exchanged: the first {what} is the second set of this certificate, and the second is "
+            "the first: give them in the other order, CERT B A"
+        )
+    if given[0] is not None and given[0] == given[1]:
+        for place, other, is_it in (("first", "second", given[0] == stated[0]), ("second", "first", crossed[0])):
+            if is_it:
+                return f"the same {what} was given twice, the {place} set of this certificate: give that of the {other}"
+        return f"the same {what} was given twice, and is neither set of this certificate: give the two that it is about"
+    for k, (place, other) in enumerate((("first", "second"), ("second", "first"))):
+        if crossed[k]:
+            return (
+                f"the {place} {what} is the {other} set of this certificate, and the {other} {what} is neither of its "
+                f"sets: give the certified first set before the second"
+            )
+    if any(same):
+        wrong, right = ("second", "first") if same[0] else ("first", "second")
+        known = "is" if None not in (given[right == "second"], stated[right == "second"]) else "may be"
+        return (
+            f"the {wrong} {what} is not the certified one: it was changed since, or is another; the {right} {known} "
+            "the certified one"
+        )
+    return (
+        f"neither {what} is a certified one: this certificate is about others, or both were changed since: look for "
+        "the certificate of these two, or for the files of this one"
+    )
 
 
 SCALE_OF_ANOTHER_SET = (

@@ -23,6 +23,7 @@ from .report import (
     Report,
     fresh_not_checked,
     not_checked,
+    other_than_certified,
     recipe_in_words,
     units_of_distance,
 )
@@ -34,6 +35,7 @@ from .upper import check_upper_bound
 
 Array = NDArray[Any]
 Files = tuple[str | None, str | None]  # SHA-256 of two files; None where there is no file
+PLACES = ("first", "second")  # of sets, as they are given
 TOLERANCE = 1e-9  # of the spread of the scores, and of L
 
 
@@ -68,7 +70,7 @@ def verify_certificate(
         points = not_checked(certificate, **told)
         if files is not None:
             run.step("files", lambda: _check_files(certificate, files))
-        arrays = run.step("data", lambda: _check_data(certificate, rows))
+        arrays = run.step("data", lambda: _check_data(certificate, rows, files))
         parts = run.step("split", lambda: _split(certificate, tensors))
         takes = run.step("scale", lambda: check_scale(certificate, arrays, parts))
         points = not_checked(certificate, **told, scale=takes.kind)
@@ -162,34 +164,42 @@ def _open(content: bytes) -> tuple[str, tuple[Certificate, Tensors]]:
 
 
 def _check_files(certificate: Certificate, digests: Files) -> tuple[str, None]:
-    known = 0
-    for side, digest in zip(SIDES, digests, strict=True):
-        stated = certificate["data"][side]["file_sha256"]
-        require(
-            stated is None or digest is None or stated == digest,
-            f"{side} is another file than the issuer read: its SHA-256 is {digest}, certified was {stated}",
-        )
-        known += stated is not None and digest is not None
+    stated = _stated_files(certificate)
+    if (said := other_than_certified("file", digests, stated)) is not None:
+        shown = [
+            f"the SHA-256 of the {place} is {digest}, certified was {known}"
+            for place, digest, known in zip(PLACES, digests, stated, strict=True)
+            if known is not None and digest is not None and known != digest
+        ]
+        raise CheckFailed("; ".join([said, *shown]))
+    known = sum(None not in pair for pair in zip(digests, stated, strict=True))
     read = "read by the certificate's recipe" if certificate["recipe"] is not None else "read as given"
     return f"{read}; {known} of 2 are the issuer's files, by their digests", None
 
 
-def _check_data(certificate: Certificate, arrays: list[Array]) -> tuple[str, list[Array]]:
+def _stated_files(certificate: Certificate) -> list[str | None]:
+    return [certificate["data"][side]["file_sha256"] for side in SIDES]
+
+
+def _check_data(certificate: Certificate, arrays: list[Array], files: Files | None) -> tuple[str, list[Array]]:
     digests = [rows_digest(array) for array in arrays]
-    certified = [certificate["data"][side]["sha256"] for side in SIDES]
-    require(
-        digests == certified or digests != certified[::-1],
-        "the two files are swapped: the first is the certified target and the second the source; give them in the "
-        "other order",
-    )
-    for side, array, digest in zip(SIDES, arrays, digests, strict=True):
-        stored = certificate["data"][side]
-        require(
-            list(array.shape) == stored["shape"], f"{side} has shape {array.shape}, certified was {stored['shape']}"
+    certified = [certificate["data"][side] for side in SIDES]
+    said = other_than_certified("set", digests, [stored["sha256"] for stored in certified])
+    if said is not None and None not in (read := files or (None, None)) and list(read) == _stated_files(certificate):
+        said = (
+            "the files are the certified ones, but were read with other options: leave these out, as the certificate "
+            "says how its files are read"
         )
+    wrong = [] if said is None else [said]
+    for place, array, digest, stored in zip(PLACES, arrays, digests, certified, strict=True):
         dtype = np.dtype(stored["dtype"])
-        require(array.dtype.newbyteorder("=") == dtype.newbyteorder("="), f"{side} has type {array.dtype}, not {dtype}")
-        require(digest == stored["sha256"], f"{side} has digest {digest}, certified was {stored['sha256']}")
+        if list(array.shape) != stored["shape"]:
+            wrong.append(f"the {place} has shape {array.shape}, certified was {tuple(stored['shape'])}")
+        elif array.dtype.newbyteorder("=") != dtype.newbyteorder("="):
+            wrong.append(f"the {place} has type {array.dtype}, certified was {dtype}")
+        elif digest != stored["sha256"]:
+            wrong.append(f"the digest of the {place} is {digest}, certified was {stored['sha256']}")
+    require(not wrong, "; ".join(wrong))
     return "both sets are the certified ones, by their digests", arrays
 
 

@@ -21,6 +21,10 @@ _OF_FORMATS = (  # what a client knows by the name of a file
     ),
     (re.compile(r"FILE\.npz:([\w-]+)"), r"member='\1'"),
 )
+_OF_MONITORS = (  # what a message says to do with one, and the call that does it
+    (re.compile(r"begin a new epoch(?! with)"), "begin a new epoch with monitor.new_epoch(reference)"),
+    (re.compile(r"is paused: resume it(?! with)"), "is paused: resume it with monitor.resume()"),
+)
 
 
 def asked(option: str, value: str) -> str:
@@ -32,12 +36,18 @@ def in_python(message: str) -> str:
     """The message with options as keyword arguments."""
     for said, here in _OF_FORMATS:
         message = said.sub(here, message)
-    return _asked().sub(lambda found: _argument(found[1], unquote(found[2])), message) if "?" in message else message
+    for said, here in _OF_MONITORS:
+        message = said.sub(here, message)
+    return _asked().sub(_given, message) if "?" in message else message
 
 
 def in_flags(message: str) -> str:
     """The message with options as flags of the command."""
-    return _arguments().sub(lambda found: _flags(found[1], ast.literal_eval(found[2])), in_python(message))
+    one, several = _arguments()
+    return several.sub(
+        lambda found: " ".join(_flags(each[1], ast.literal_eval(each[2])) for each in one.finditer(found[0])),
+        in_python(message),
+    )
 
 
 @cache
@@ -56,20 +66,32 @@ def options() -> dict[str, type]:
 @cache
 def _asked() -> re.Pattern[str]:
     # A full stop ends a sentence where a new one, or nothing, follows.
-    return re.compile(rf"(?<![\w/?=&])\?({'|'.join(options())})=([\w.~%-]+?)(?=\.?$|\. [A-Z]|[^\w.~%-])")
+    one = rf"(?:{'|'.join(options())})=[\w.~%-]+?"
+    return re.compile(rf"(?<![\w/?=&])\?({one}(?:&{one})*)(?=\.?$|\. [A-Z]|[^\w.~%&-])")
 
 
 @cache
-def _arguments() -> re.Pattern[str]:
+def _arguments() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """One keyword argument, and one or several with commas between them."""
     names = "|".join([*options(), *_ADVISED])
-    return re.compile(rf"(?<![\w.])({names})=(\[(?:{_TEXT})(?:, ?(?:{_TEXT}))*\]|{_TEXT}|True|False)(?!\w)")
+    one = rf"({names})=(\[(?:{_TEXT})(?:, ?(?:{_TEXT}))*\]|{_TEXT}|True|False)(?!\w)"
+    return re.compile(one), re.compile(rf"(?<![\w.]){one}(?:, {one})*")
 
 
-def _argument(option: str, value: str) -> str:
+def _given(found: re.Match[str]) -> str:
+    """Options that are asked for together as keyword arguments, each once."""
+    together: dict[str, list[str]] = {}
+    for each in found[1].split("&"):
+        option, _, value = each.partition("=")
+        together.setdefault(option, []).append(unquote(value))
+    return ", ".join(_argument(option, values) for option, values in together.items())
+
+
+def _argument(option: str, values: list[str]) -> str:
     kind = options()[option]
     if kind is bool:
-        return f"{option}={value.lower() in ('true', '1')}"
-    return f"{option}=[{value!r}]" if kind is list else f"{option}={value!r}"
+        return f"{option}={values[0].lower() in ('true', '1')}"
+    return f"{option}={values if kind is list else values[0]!r}"
 
 
 def _flags(option: str, value: list[str] | str | bool) -> str:

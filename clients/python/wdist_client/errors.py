@@ -213,7 +213,7 @@ class WaitTimeout(WdistError, TimeoutError):
 
 
 in_words: ContextVar[Callable[[str], str]] = ContextVar("in_words", default=str)
-"""Puts what is said after Ctrl-C, which names calls of Python, into other words: those of the command line."""
+"""Puts text that names calls of Python into other words: those of the command line."""
 
 
 def whereabouts(job: Any) -> tuple[str, str]:

@@ -161,7 +161,7 @@ class Monitors:
             )
             if (update := session.scalars(waiting.limit(1)).first()) is not None:
                 raise ConflictError(
-                    f"{update} of {row.id} has not ended; wait for it or cancel it, then begin an epoch"
+                    f"{update} of {row.id} has not ended; wait for it or cancel it, then begin a new epoch"
                 )
             before = session.get_one(MonitorEpoch, (row.id, row.epoch))
             options = before.options | given.options()

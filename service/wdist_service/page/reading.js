@@ -22,14 +22,17 @@ const REMEDIES = {
 };
 const MOST_BUTTONS = 12;
 const TEXT = /holds text|not a number: declare/;
+const ALL = ". All at once: "; // what follows is for programs: here are buttons
+const INCOMPLETE = /; ([\d,]+ of [\w ,]+ rows ha\w+ missing values), in /;
 const SEVERAL = /holds \d+ arrays \((.*)\); choose|has \d+ sheets \((.*)\): choose/;
 const IMAGE = /\.(png|jpe?g|gif|bmp|webp|tiff?)$/i;
 
 /** The columns that a refusal says hold text, and what each could be declared as: "categories", "dates", or nothing. */
-function textColumns(detail) {
+function textColumns(text) {
+  const [detail] = text.split(ALL);
   const named = Object.fromEntries([...detail.matchAll(ADVICE)].map(([, option, value]) => [option, decoded(value)]));
   if (!TEXT.test(detail) || !named.drop) return new Map();
-  const also = (words) => [...(detail.split(words)[1] ?? "").split(" there are ")[0].matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(([, one, other]) => (one ?? other).replace(/\\(.)/g, "$1"));
+  const also = (words) => [...(detail.split(words)[1] ?? "").split(/ there are |, too/)[0].matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(([, one, other]) => (one ?? other).replace(/\\(.)/g, "$1"));
   return new Map([[named.drop, named.dates ? "dates" : named.categories && "categories"],
     ...also("there is text in ").map((name) => [name, "categories"]), ...also("there are dates in ").map((name) => [name, "dates"])]);
 }
@@ -103,6 +106,7 @@ export class ReadingForm {
     const out = [...found].filter(([name, kind]) => this.wish === "drop" || !kind || this.fields.get(kind).names().includes(name)).map(([name]) => name);
     this.leaveOut(out);
     for (const [name, kind] of found) if (!out.includes(name)) this.declare(kind, name);
+    if (this.wish === "declare" && INCOMPLETE.test(detail)) this.declare("missing", "level");
     const isTimed = found.size ? this.fields.get("dates").names().length : this.wish === "declare" && detail.includes("?time_unit=");
     if (isTimed && !this.fields.get("time_unit").read()) this.declare("time_unit", "days");
     return JSON.stringify(this.read()) !== before;
@@ -117,12 +121,13 @@ export class ReadingForm {
   /** A refusal in words, with buttons that do what it advises; `file` is the one that was refused. */
   refusal(error, file) {
     const isFormat = error.status === 415;
-    const said = error.message.replace(/^the body(?: \(\w+\))?: (.)/i, (_, first) => first.toUpperCase()).replace(/; say which format it is with \?format=.*$/s, "."); // no one here sent a “body”
+    const said = error.message.replace(/^the body(?: \(\w+\))?: (.)/i, (_, first) => first.toUpperCase()).replace(/; say which format it is with \?format=.*$/s, ".").split(ALL)[0]; // no one here sent a “body”
     const text = textColumns(error.detail ?? "");
+    const lost = INCOMPLETE.exec(error.detail ?? "");
     const buttons = this.#remedies(error, text);
     const isImage = isFormat && IMAGE.test(file?.name ?? "");
     const next = isImage ? "Put the pictures of each population, all of one size, into a .zip and drop that." : error.next ?? (error.status !== 422 ? null : buttons.length ? null : "Mend the file and drop it again, or choose another.");
-    const box = alertBox({ title: [422, 415].includes(error.status) ? `${file?.name ?? "This file"} cannot be used yet.` : error.title, message: text.size > 1 ? `${inColumns(text)} The distance is of numbers: say what to do with these columns.` : this.inWords(said), next });
+    const box = alertBox({ title: [422, 415].includes(error.status) ? `${file?.name ?? "This file"} cannot be used yet.` : error.title, message: text.size > 1 ? `${inColumns(text)}${lost ? ` ${lost[1]}.` : ""} The distance is of numbers: say what to do with these columns.` : this.inWords(said), next });
     if (buttons.length) box.append(h("div", { class: "remedies" }, buttons));
     return box;
   }
@@ -135,12 +140,12 @@ export class ReadingForm {
     const named = [...several(arrays, "member"), ...several(sheets, "sheet"), ...[...detail.matchAll(ADVICE)].map(([, name, value]) => [name, decoded(value)])];
     const possible = named.filter(([name, value]) => this.fields.get(name)?.set && value !== "NAME");
     const distinct = new Map(possible.map(([name, value]) => [`${name} ${value}`, [name, value]]));
-    const all = (wish, words) => h("button", { type: "button", class: "remedy", onclick: () => {
+    const all = (wish, ...words) => h("button", { type: "button", class: "remedy", onclick: () => {
       this.wish = wish;
       this.settles(error);
       this.again();
     } }, words);
-    return [...(text.size > 1 ? [all("drop", "Leave these columns out"), all("declare", [...text.values()].includes("dates") ? "Take text as categories, dates as dates" : "Take them as categories")] : []),
+    return [...(text.size > 1 ? [all("drop", "Leave these columns out"), all("declare", [...text.values()].includes("dates") ? "Take text as categories, dates as dates" : "Take them as categories", INCOMPLETE.test(detail) && ", missing values as a level")] : []),
       ...[...distinct.values()].map(([name, value]) => h("button", { type: "button", class: "remedy", onclick: () => {
         this.declare(name, value);
         this.again();

@@ -19,14 +19,14 @@ export function updateView(monitor, record) {
   const isSaidAbove = JSON.stringify(figures.alarms) === JSON.stringify(monitor.alarms); // as those that are on
   return [h("div", { class: "spread" }, h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
     h("p", { class: "lead distance" }, unbroken(figures.meaning)), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms),
-    intervalPicture({ ...figures, lower_bound: figures.series_lower_bound, upper_bound: figures.series_upper_bound }), warningBox(figures.warnings), columnsOf(monitor, figures), rowsOf(monitor, record),
+    intervalPicture({ ...figures, lower_bound: figures.series_lower_bound, upper_bound: figures.series_upper_bound }), warningBox(figures.warnings.map((text) => text.replace("begin a new epoch", "give new rows below and choose “Make it the new reference”"))), columnsOf(monitor, figures), rowsOf(monitor, record),
     h("details", null, h("summary", null, "All figures of this update"), numbers(monitor, figures))].filter(Boolean);
 }
 
 const ALARM_WORDS = {
   distance: ({ bound, threshold }) => `The distance is at least ${figure(bound)}, above ${figure(threshold)}`,
   column: ({ column, bound, threshold }) => `The distance of the column ${column} is at least ${figure(bound)}, above ${figure(threshold)}`,
-  evidence: () => "The evidence of the series has reached its limit",
+  evidence: () => "The evidence of the series has reached its limit (below, “Make it the new reference” begins anew)",
 };
 
 /** The alarms and since when each is on, as a box with this label; null if there are none. */
@@ -44,7 +44,7 @@ function numbers({ confidence }, figures) {
     line("this batch", betweenText({ series_lower_bound: lower, series_upper_bound: upper }), `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
     line("value", figure(value), "what the critic shows on held-out rows"),
     p !== null && line("p_value", String(+p.toPrecision(2)), "how often a batch like the reference would look this different"),
-    line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of its limit" : "its limit"}, over all updates of this epoch`),
+    line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of " : ""}what an alarm takes, gathered over all updates of this epoch`),
     change && line("change", figure(change.value, 3), `since the batch before, as the critic sees it; their distance is at least ${figure(change.lower_bound, 3)}`))));
 }
 

@@ -95,10 +95,24 @@ def test_other_data_are_rejected(table: Case, tmp_path: Path) -> None:
     x, y = table.arrays
     changed = x.copy()
     changed[7, 2] = np.nextafter(changed[7, 2], np.float32(9))
-    for source, target in ((y, x), (changed, y), (x[::-1], y), (x.astype(np.float64), y), (x[:-1], y)):
+    for source, target, words in (
+        (y, x, "the two sets are exchanged"),
+        (x, x, "the same set was given twice, the first set of this certificate"),
+        (
+            changed,
+            y,
+            "the first set is not the certified one: it was changed since, or is another; the second is",
+        ),
+        (x, x[::-1], "the second set is not the certified one"),
+        (x[::-1], y, "the first set is not the certified one"),
+        (x.astype(np.float64), y, "the first has type float64, certified was float32"),
+        (x[:-1], y, f"the first has shape {x[:-1].shape}, certified was {x.shape}"),
+        (changed, y[::-1], "neither set is a certified one"),
+    ):
         report = verify_certificate(tmp_path / "c.wdist", source, target)
         assert not report.valid
         assert report.checks[-1].name == "data"
+        assert words in report.checks[-1].detail
 
 
 def test_files_that_are_no_certificates(table: Case, tmp_path: Path) -> None:

@@ -33,6 +33,14 @@ def result(**changed: Any) -> dict[str, Any]:
     return figures | changed
 
 
+def test_what_another_level_of_a_category_counts_is_said_where_there_are_categories() -> None:
+    units = f"{result()['units']}; two levels of a category are 0.5 apart"
+    apart = "For comparison, two random rows of the source are 1.93 apart on average"
+    assert verdict(result(units=units)).size == f"{apart}; another level of a category counts 0.5."
+    assert verdict(result()).size == f"{apart}."
+    assert verdict(result(units=units, spread=None)).size is None
+
+
 def test_the_sentences_of_the_usual_answers() -> None:
     apart = "For comparison, two random rows of the source are 1.93 apart on average."
     assert verdict(result()).text == (

@@ -21,7 +21,7 @@ from wdist.errors import OptionError, RepeatedBatchError, WdistError
 from wdist.monitoring.options import MonitorOptions
 
 if TYPE_CHECKING:
-    from wdist.definitions.monitoring import Alarm, Thresholds
+    from wdist.definitions.monitoring import Thresholds
     from wdist.monitoring.monitor import Monitor
 
 OWN = ("name", "thresholds")  # options that have flags of their own
@@ -58,7 +58,9 @@ def _refusing(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except WdistError as error:
-            return refuse(error)
+            from wdist.monitoring.words import in_commands
+
+            return refuse(WdistError(in_commands(str(error), str(args[0]))))
         except OSError as error:
             return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
 
@@ -115,6 +117,7 @@ def update(
     """
     from wdist.monitoring.monitor import Monitor
     from wdist.monitoring.reference import read_as_reference
+    from wdist.monitoring.words import in_commands
 
     opened = Monitor.open(folder)
     shown = sys.stderr.isatty() if progress is None else progress
@@ -128,13 +131,13 @@ def update(
         if not if_new:
             raise
         if not quiet:
-            remark(f"wdist: {error}")
+            remark(in_commands(f"wdist: {error}", str(folder)))
     else:
         if as_json:
             say(json.dumps(found.to_dict(), indent=2))
         elif not quiet:
-            say(found)
-    return _status(opened.alarms, told=not (as_json or quiet))
+            say(in_commands(str(found), str(folder)))
+    return _status(opened, told=not (as_json or quiet))
 
 
 @monitor.command
@@ -145,7 +148,7 @@ def show(folder: Folder, /, *, as_json: AsJson = False) -> int:
 
     opened = Monitor.open(folder)
     _say_monitor(opened, as_json=as_json)
-    return _status(opened.alarms, told=not as_json)
+    return _status(opened, told=not as_json)
 
 
 @monitor.command
@@ -192,7 +195,7 @@ def thresholds(
     if is_given or reset:
         opened.set_thresholds(distance=wanted.distance, columns=wanted.columns)
     say(json.dumps(opened.thresholds.model_dump(), indent=2))
-    return _status(opened.alarms, told=False)
+    return _status(opened, told=False)
 
 
 @monitor.command
@@ -225,15 +228,18 @@ def epoch(
 
 
 def _say_monitor(shown: Monitor, *, as_json: bool) -> None:
-    say(json.dumps(shown.to_dict(), indent=2) if as_json else shown)
+    from wdist.monitoring.words import in_commands
+
+    say(json.dumps(shown.to_dict(), indent=2) if as_json else in_commands(str(shown), str(shown.folder)))
 
 
-def _status(alarms: list[Alarm], *, told: bool) -> int:
+def _status(opened: Monitor, *, told: bool) -> int:
     """The exit status; alarms that standard output does not tell go to standard error."""
-    from wdist.monitoring.words import alarm_text
+    from wdist.monitoring.words import alarm_text, in_commands
 
+    alarms = opened.alarms
     for alarm in () if told else alarms:
-        remark(f"wdist: ALARM: {alarm_text(alarm)}")
+        remark(in_commands(f"wdist: ALARM: {alarm_text(alarm)}", str(opened.folder)))
     return EX_ALARM if alarms else 0
 
 

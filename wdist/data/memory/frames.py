@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wdist.data.columns import given_names, repeated
 from wdist.data.memory.columns import Read, reader
 from wdist.data.tables.bookkeeping import Bookkeeping
-from wdist.data.tables.coder import TableCoder, chosen, missing_in
-from wdist.data.tables.columns import ColumnType
+from wdist.data.tables.coder import TableCoder, chosen
+from wdist.data.tables.columns import ColumnType, missing_in
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.writer import MemoryWriter
 from wdist.definitions.reading import Selection

@@ -26,16 +26,18 @@ from wdist.data.tables.bookkeeping import Bookkeeping
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
-from wdist.data.tables.naming import asked, others_with_text
-from wdist.data.tables.writer import ArrayWriter
+from wdist.data.tables.naming import asked
+from wdist.data.tables.undecided.decisions import DATE, Decisions
+from wdist.data.tables.undecided.refused import UndecidedError
+from wdist.data.tables.writer import ArrayWriter, MemoryWriter, RowWriter
 from wdist.definitions.reading import Selection
 
 _DESCRIPTORS = "/dev/fd"  # a file here is the open one, even if it has no name or another has taken its name
 _NOT_A_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?.*?(?:invalid value|to double).*?'(.*)'", re.DOTALL)
 _WIDTH = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 _NOT_UTF8 = re.compile(r"Row #(\d+): .*invalid UTF8")
+_MOST_PASSES = 4  # over a file with text far down in one column after another
 _LIKE_MISSING = ("-", "--", "---", ".", "..", "?", "*", "na", "n.a.", "nil", "none", "missing", "unknown", "nd", "n.d.")
-_DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 
 
 def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
@@ -47,10 +49,10 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
     with as_utf8(source, take.encoding, writer.max_bytes) as text:
         seen = sample(text)
         table = _Table(text, seen, recognise(seen, take), take)
-        try:
-            return table.read(writer)
-        except pa.ArrowInvalid as error:
-            raise DecodeError(table.explained(str(error))) from error
+        refused = table.refused(writer)
+        if isinstance(refused, Found):
+            return refused
+        raise table.with_all_to_decide(refused) if isinstance(refused, UndecidedError) else refused
 
 
 @dataclass
@@ -62,12 +64,39 @@ class _Table:
     dialect: Dialect
     take: Selection
     comments: list[int] = field(default_factory=list)  # the numbers of records that were comments, from 1
+    undeclared: set[str] = field(default_factory=set)  # columns that hold text, of which the reading says nothing
 
-    def read(self, writer: ArrayWriter) -> Found:
+    def refused(self, writer: RowWriter, decisions: Decisions | None = None) -> Found | DecodeError:
+        """What was found, or why it cannot be read."""
+        try:
+            return self.read(writer, decisions)
+        except pa.ArrowInvalid as error:
+            return self.explained(str(error))
+        except UndecidedError as error:
+            return error
+
+    def with_all_to_decide(self, first: UndecidedError) -> DecodeError:
+        """The refusal of a column of text, with all else that has to be decided: the file is looked through again."""
+        refused: Found | DecodeError = first
+        for _ in range(_MOST_PASSES):
+            if not isinstance(refused, UndecidedError):
+                break
+            self.undeclared |= {str(refused.column), *self._of_text(self.dialect.names or [])}
+            decisions = Decisions(self.take)
+            decisions.add(first)
+            try:
+                refused = self.refused(MemoryWriter(0), decisions)
+            except DecodeError:  # told once this is settled, unless it is the refusal of all
+                break
+        return decisions.refusal()
+
+    def read(self, writer: RowWriter, decisions: Decisions | None = None) -> Found:
         dialect, types = self.dialect, self._types()
         bookkeeping = self._bookkeeping(types)
         take = bookkeeping.take
-        coder = TableCoder(types, take, writer, has_names=dialect.names is not None, place=self._place)
+        coder = TableCoder(
+            types, take, writer, has_names=dialect.names is not None, place=self._place, decisions=decisions
+        )
         self._check_blank_lines()
         self._check_quotes()
         wanted = [*coder.chosen, *bookkeeping.places, *self._empty_end()]
@@ -91,7 +120,7 @@ class _Table:
     def _types(self) -> list[ColumnType]:
         width = self.dialect.width - int(self.dialect.has_empty_end)
         names = self.dialect.names or [str(k) for k in range(width)]
-        of_text = {*self.take.categories, *self.take.dates} | {self.take.labels}
+        of_text = {*self.take.categories, *self.take.dates, *self.undeclared} | {self.take.labels}
         return [ColumnType(name, "text" if name in of_text else "number", said="text") for name in names[:width]]
 
     def _bookkeeping(self, types: Sequence[ColumnType]) -> Bookkeeping:
@@ -203,24 +232,25 @@ class _Table:
         names = self.dialect.names
         return f"column {names[column][:100]!r}" if names else f"column {column}"
 
-    def explained(self, message: str) -> str:
+    def explained(self, message: str) -> DecodeError:
         """What Arrow's message says, in terms of the file."""
         if found := _NOT_A_NUMBER.search(message):
             line = self._line_of(int(found[2]) - 1, with_comments=True) if found[2] else None
-            return str(self._not_a_number(int(found[1]), line, found[3]))
+            return self._not_a_number(int(found[1]), line, found[3])
         if found := _WIDTH.search(message):
             where = f"line {self._line_of(int(found[1]) - 1, with_comments=True)}" if found[1] else "a line"
-            return (
+            return DecodeError(
                 f"{where} has {found[3]} cells, the lines before have {found[2]}: give all the same; if it is another "
                 f"character that separates cells, say which with {asked('separator', ';')}"
             )
         if found := _NOT_UTF8.search(message):
-            return str(not_utf8(self._line_of(int(found[1]) - 1, with_comments=True)))
+            return not_utf8(self._line_of(int(found[1]) - 1, with_comments=True))
         if "straddling object" in message:
-            return f"a line is longer than {max(BLOCK_BYTES, 4 * max(map(len, self.sample.lines))):,} bytes"
+            longest = max(BLOCK_BYTES, 4 * max(map(len, self.sample.lines)))
+            return DecodeError(f"a line is longer than {longest:,} bytes")
         if "Empty CSV" in message:
-            return "it has names of columns, but no rows"
-        return "it cannot be read as CSV: " + message.splitlines()[0][:200]
+            return DecodeError("it has names of columns, but no rows")
+        return DecodeError("it cannot be read as CSV: " + message.splitlines()[0][:200])
 
     def _not_a_number(self, column: int | str, line: int | None, value: str) -> DecodeError:
         names = self.dialect.names
@@ -239,18 +269,15 @@ class _Table:
                 f"column with {asked('categories', names[at])}, or leave it out with {asked('drop', names[at])}"
             )
         declared = asked("categories", names[at])
-        if _DATE.fullmatch(value.strip()):
+        if DATE.fullmatch(value.strip()):
             declared = asked("dates", names[at])
             declared += "" if self.take.time_unit else f" and {asked('time_unit', 'days')}"
-        others = {name: is_dated for name, is_dated in self._of_text(names) if name != names[at]}
-        also = others_with_text(*([name for name, is_dated in others.items() if is_dated == each] for each in (0, 1)))
-        return DecodeError(
-            f"{said}: declare the column with {declared}, or leave it out with {asked('drop', names[at])}{also}"
+        return UndecidedError(
+            f"{said}: declare the column with {declared}, or leave it out with {asked('drop', names[at])}", names[at]
         )
 
-    def _of_text(self, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
-        """Columns whose first rows hold something else than numbers, and whether it is dates; the reading says nothing
-        of them."""
+    def _of_text(self, names: Sequence[str]) -> Iterator[str]:
+        """Columns whose first rows hold something else than numbers; the reading says nothing of them."""
         take = self.take
         known = {*take.drop, *take.categories, *take.dates, take.labels}
         for k, name in enumerate(names):
@@ -258,8 +285,7 @@ class _Table:
                 continue
             cells = [row[k].strip() for row in self.dialect.rows if k < len(row)]
             if any(cell not in MISSING and not is_number(cell) and advice_for(cell) is None for cell in cells):
-                present = [cell for cell in cells if cell not in MISSING]
-                yield name, all(map(_DATE.fullmatch, present))
+                yield name
 
 
 def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:

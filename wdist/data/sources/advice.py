@@ -20,8 +20,10 @@ _LISTS = frozenset(
 _FLAGS = frozenset(name for name, field in Selection.model_fields.items() if field.annotation in (bool, bool | None))
 _NAMES = "|".join([*Selection.model_fields, *_BY, *_ADVISED])
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
-_ASKED = re.compile(rf"\?({_NAMES})=((?:[\w.~-]|%[0-9A-Fa-f]{{2}})*)", re.ASCII)
-_ARGUMENT = re.compile(rf"(?<![\w.-])({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
+_GIVEN = rf"(?:{_NAMES})=(?:[\w.~-]|%[0-9A-Fa-f]{{2}})*"
+_ASKED = re.compile(rf"\?({_GIVEN}(?:&{_GIVEN})*)", re.ASCII)
+_ARGUMENT = re.compile(rf"({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
+_ARGUMENTS = re.compile(rf"(?<![\w.-]){_ARGUMENT.pattern}(?:, {_ARGUMENT.pattern})*")
 _DETECT = re.compile(r"(?<![\w.-])detect=(\d+(?:\.\d+)?)")  # of plans
 _FORMAT = "say with ?format= what it is"
 _ENDING = "let its name end in what it is: .npy, .npz, .parquet or .zip"
@@ -29,28 +31,51 @@ _ENDING = "let its name end in what it is: .npy, .npz, .parquet or .zip"
 
 def in_python(message: str) -> str:
     """A reader's message with its options as keyword arguments: `drop=['cut']`, `decimal=','`, `header=True`."""
-    return _ASKED.sub(_argument, message).replace(_FORMAT, _ENDING)
+    return _ASKED.sub(_arguments, message).replace(_FORMAT, _ENDING)
 
 
 def in_flags(message: str) -> str:
     """A message, of a reader or as `in_python` puts it, with its options as flags of a command: `--drop cut`."""
-    message = _ASKED.sub(lambda found: _flag(found[1], unquote(found[2])), message)
+    message = _ASKED.sub(lambda found: " ".join(_flag(*each) for each in _options(found[1])), message)
     message = _DETECT.sub(r"--detect \1", message)
-    return _ARGUMENT.sub(_flag_of_argument, message).replace(_FORMAT, _ENDING)
+    return _ARGUMENTS.sub(_flags_of_arguments, message).replace(_FORMAT, _ENDING)
 
 
-def _argument(found: re.Match[str]) -> str:
-    option, value = found[1], unquote(found[2])
+def without_advice(message: str) -> tuple[str, str]:
+    """What is wrong, by a reader's message as `in_python` puts it, and the options that it advises, or ""."""
+    said, _, together = message.partition(". All at once: ")
+    if (first := _ARGUMENTS.search(said)) is None:
+        return message, ""
+    wrong = said[: first.start()]
+    return wrong[: wrong.rfind(": ")] if ": " in wrong else wrong.rstrip(" :,;"), together or first[0]
+
+
+def _options(query: str) -> list[tuple[str, str]]:
+    """Names and values of options that are asked for together: categories=a&missing=level."""
+    return [(name, unquote(value)) for name, _, value in (each.partition("=") for each in query.split("&"))]
+
+
+def _arguments(found: re.Match[str]) -> str:
+    together: dict[str, list[str]] = {}
+    for option, value in _options(found[1]):
+        together.setdefault(option, []).append(value)
+    return ", ".join(_argument(option, values) for option, values in together.items())
+
+
+def _argument(option: str, values: list[str]) -> str:
     if option == "member":
-        return f"FILE.npz:{value}"
+        return f"FILE.npz:{values[0]}"
     if option in _FLAGS:
-        return f"{option}={value.capitalize()}"
-    return f"{option}={[value] if option in _LISTS else value!r}"
+        return f"{option}={values[0].capitalize()}"
+    return f"{option}={values if option in _LISTS else values[0]!r}"
 
 
-def _flag_of_argument(found: re.Match[str]) -> str:
-    value = literal_eval(found[2])
-    return " ".join(_flag(found[1], str(each)) for each in (value if isinstance(value, list) else [value]))
+def _flags_of_arguments(found: re.Match[str]) -> str:
+    return " ".join(
+        _flag(option, str(each))
+        for option, given in ((each[1], literal_eval(each[2])) for each in _ARGUMENT.finditer(found[0]))
+        for each in (given if isinstance(given, list) else [given])
+    )
 
 
 def _flag(option: str, value: str) -> str:

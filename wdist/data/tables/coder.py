@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 from wdist.data.columns import repeated
 from wdist.data.groups import codes_of
 from wdist.data.tables.bookkeeping import Counting
-from wdist.data.tables.columns import Column, ColumnType
+from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import LEFT_OUT, KeptRows
-from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of, others_with_text
+from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
+from wdist.data.tables.undecided.decisions import MAX_LEVELS, Decisions
+from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 
 _LONGEST = 500  # characters of a list of columns in a message
-MAX_LEVELS = 1_000  # of a column; one with more is an identifier or free text
 LARGEST_WHOLE = 1 << 53  # float64 has no odd numbers beyond it
 
 Place = Callable[[int], str]
@@ -78,10 +79,13 @@ class TableCoder:
         *,
         has_names: bool = True,
         place: Place = in_row,
+        decisions: Decisions | None = None,
     ) -> None:
         """With `take.labels`, the labels are written instead of the rows, as int64 codes (n, 1).
 
-        The column of labels holds numbers of their own type, or levels. Raises DecodeError.
+        The column of labels holds numbers of their own type, or levels. Once something is refused that the reading has
+        to decide, no more is written: the rows are only looked through for what else has to be decided, and `append` or
+        `end` tells all of it. decisions: what is to be decided already. Raises DecodeError.
         """
         self._take, self._writer, self._place, self._has_names = take, writer, place, has_names
         self._labels = labels = take.labels
@@ -89,7 +93,8 @@ class TableCoder:
             raise DecodeError(f"a column is named {odd[:100]!r}, which {NO_UNICODE}")
         self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
-        self._types = [_declared(each, take, given) if each.name != labels else each for each in given]
+        self._decisions = decisions or Decisions(take, has_names=has_names)
+        self._types = [each if each.name == labels else self._declared(each) for each in given]
         self._levels = [_Levels() for _ in self._types]
         self._counting = [Counting() if each.kind == "number" else None for each in self._types]
         self._has_zone: dict[str, bool] = {}
@@ -99,7 +104,15 @@ class TableCoder:
         self._start = start_of(take.time_start)
         self._rows = self._kept = 0
         self._left_out: list[NDArray[np.int64]] = []  # numbers of rows
-        writer.begin(*self._written())
+        if not self._decisions:
+            writer.begin(*self._written())
+
+    def _declared(self, kind: ColumnType) -> ColumnType:
+        try:
+            return _declared(kind, self._take)
+        except UndecidedError as error:
+            self._decisions.add(error)
+            return kind
 
     def _written(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
         if self._labels is not None:
@@ -111,8 +124,13 @@ class TableCoder:
         rows = len(columns[0].values)
         if not rows:
             return
-        self._count(columns)
-        lost = self._lost(columns, rows)
+        if not self._decisions:
+            self._count(columns)
+            lost = self._lost(columns, rows)
+        if self._decisions:
+            self._decisions.look_at(columns, self._types, self._rows)
+            self._rows += rows
+            return
         kept = slice(None) if lost is None else ~lost
         if self._labels is not None:
             self._writer.append(self._label_codes(columns[-1], kept))
@@ -140,7 +158,8 @@ class TableCoder:
                 way += "" if kind.is_vector else f", {asked('missing', 'level')} makes it a level of its own"
                 row = int(missing.argmax())
                 where = f"{self._called(_part(kind, column, row, np.isnan))}, {self._place(self._rows + row)}"
-                raise DecodeError(f"{where} has a missing value: {way}")
+                self._decisions.add(UndecidedError(f"{where} has a missing value: {way}"))
+                return None
             lost |= missing
         return lost if self._take.missing == "drop" and lost.any() else None
 
@@ -238,7 +257,9 @@ class TableCoder:
         return f"column {name[:100]!r}" if self._has_names else f"column {name}"
 
     def end(self) -> Found:
-        """Finish the array. Raises DecodeError if it has no rows."""
+        """Finish the array. Raises DecodeError if it has no rows, and for what the reading has to decide."""
+        if self._decisions:
+            raise self._decisions.refusal()
         if not self._kept:
             raise DecodeError(
                 "the table holds no values" if not self._rows else "every row has a missing value, so that none is left"
@@ -333,8 +354,8 @@ def _instead_of_dropping(names: Sequence[str], take: Selection) -> str:
     return f". If another file has it, take what both have with columns={kept!r} instead"
 
 
-def _declared(kind: ColumnType, take: Selection, types: Sequence[ColumnType]) -> ColumnType:
-    """The type as the reading declares it. types: of all columns. Raises DecodeError for one that has no metric."""
+def _declared(kind: ColumnType, take: Selection) -> ColumnType:
+    """The type as the reading declares it. Raises DecodeError for one that has no metric, as text has undeclared."""
     name = kind.name
     shown, out = f"column {name[:100]!r}", f"leave it out with {asked('drop', name)}"
     if name in take.categories:
@@ -349,22 +370,14 @@ def _declared(kind: ColumnType, take: Selection, types: Sequence[ColumnType]) ->
         kind = replace(kind, kind="time")
     if kind.kind == "time" and take.time_unit is None:
         unit = f"say in which unit to count them, such as {asked('time_unit', 'days')}"
-        raise DecodeError(f"{shown} holds dates or times: {unit}" + ("" if name in take.dates else f", or {out}"))
+        raise UndecidedError(
+            f"{shown} holds dates or times: {unit}" + ("" if name in take.dates else f", or {out}"), name
+        )
     if kind.kind == "text":
-        declared = {*take.categories, *take.dates, take.labels, name}
-        others = others_with_text(each.name for each in types if each.kind == "text" and each.name not in declared)
-        raise DecodeError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}{others}")
+        raise UndecidedError(f"{shown} holds text: declare it with {asked('categories', name)}, or {out}", name)
     if kind.kind == "other":
         raise DecodeError(f"{shown} is of type {kind.said}, for which there is no distance: {out}")
     return kind
-
-
-def missing_in(column: Column) -> NDArray[np.bool_] | None:
-    """Where there is no value, NaN among numbers included."""
-    if column.values.dtype.kind != "f":
-        return column.missing
-    is_nan: NDArray[np.bool_] = np.isnan(column.values).reshape(len(column.values), -1).any(axis=1)
-    return is_nan if column.missing is None else column.missing | is_nan
 
 
 def _as_levels(column: Column) -> Column:

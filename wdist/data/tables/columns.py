@@ -58,3 +58,11 @@ class Column:
     values: NDArray[Any]
     missing: NDArray[np.bool_] | None = None
     levels: tuple[str, ...] = ()
+
+
+def missing_in(column: Column) -> NDArray[np.bool_] | None:
+    """Where there is no value, NaN among numbers included."""
+    if column.values.dtype.kind != "f":
+        return column.missing
+    is_nan: NDArray[np.bool_] = np.isnan(column.values).reshape(len(column.values), -1).any(axis=1)
+    return is_nan if column.missing is None else column.missing | is_nan

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from wdist.definitions.reading import Selection
 
-_NAMED = 10  # columns in a message
+NAMED = 10  # columns in a message
 _LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
 
@@ -19,6 +19,11 @@ NO_UNICODE = "is no Unicode text, as it has half of a surrogate pair: write the 
 def asked(option: str, value: str) -> str:
     """How a reader's message names an option; each surface puts it into its own words (`wdist.data.sources.advice`)."""
     return f"?{option}={quote(value, safe='')}"
+
+
+def asked_together(options: Sequence[tuple[str, str]]) -> str:
+    """How a message names several options that are given at once."""
+    return "?" + "&".join(asked(option, value)[1:] for option, value in options)
 
 
 _EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
@@ -48,8 +53,8 @@ def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:
     dates: those whose text holds dates.
     """
     said = [
-        f"{what} in {', '.join(repr(name[:100]) for name in names[:_NAMED])}"
-        + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        f"{what} in {', '.join(repr(name[:100]) for name in names[:NAMED])}"
+        + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
         for what, names in (("there is text", list(text)), ("there are dates", list(dates)))
         if names
     ]

@@ -10,6 +10,7 @@ other test alone says that they differ, the answer is "undecided". docs/benchmar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,8 @@ from pydantic import BaseModel, Field
 from wdist.definitions.figures import percent
 from wdist.definitions.results.numbers import rounded_down, rounded_up, three_digits, two_digits
 from wdist.definitions.results.withdrawn import withdrawn
+
+_CATEGORY = re.compile(r"two levels of a category are (\S+) apart$")  # at the end of the units of tables that have some
 
 Kind = Literal["differ", "size_unknown", "undecided", "no_evidence", "contradiction", "withdrawn"]
 
@@ -112,7 +115,9 @@ class _Words:
         spread = self.result.get("spread")
         if spread is None:
             return None
-        return f"For comparison, two random rows of the source are {three_digits(spread)} apart on average."
+        cost = _CATEGORY.search(str(self.result.get("units", "")))
+        counted = "" if cost is None else f"; another level of a category counts {cost[1]}"
+        return f"For comparison, two random rows of the source are {three_digits(spread)} apart on average{counted}."
 
     def caveat(self) -> str | None:
         return " ".join(filter(None, (self._together(), self._of_groups(), self._of_blocks()))) or None

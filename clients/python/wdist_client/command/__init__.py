@@ -131,6 +131,9 @@ _CALLS = (  # of the client, and the command that does the same
     (re.compile(r'client\.estimates\.get\("(\w+)"\)'), r"`{prog} result \1`"),
     (re.compile(r'client\.batches\.get\("(\w+)"\)'), r"`{prog} results \1`"),
     (re.compile(r'client\.monitors\.get\("(\w+)"\)\.get_update\("\w+"\)'), r"`{prog} monitor updates \1`"),
+    (re.compile(r"monitor\.new_epoch\(reference\)"), "`{prog} monitor epoch MONITOR REFERENCE`"),
+    (re.compile(r"monitor\.resume\(\)"), "`{prog} monitor resume MONITOR`"),
+    (re.compile(r"wait for it or cancel it, then begin"), "wait for it or `{prog} monitor cancel` it, then begin"),
     (re.compile(r"give the client an api_key"), "give --key-file FILE"),
     (re.compile(r", or give Client\(timeout=\.\.\.\)"), ""),
 )

@@ -123,10 +123,12 @@ def answer(session: Session, job: Job, waiting: take.Waiting, files: take.Files,
         result.save(files.save)
     if files.report is not None:
         result.report(files.report)
-    if fail_above is not None and float(result) > fail_above:
-        session.remark(f"the lower bound {result.lower_bound:.6g} is above {fail_above:g}")
-        return 1
-    return 0
+    if fail_above is None:
+        return 0
+    is_above = float(result) > fail_above
+    outcome, how = ("failed", "is above") if is_above else ("passed", "is not above")
+    session.remark(f"{outcome}: the lower bound, {result.lower_bound:.6g}, {how} {fail_above:g} (--fail-above)")
+    return int(is_above)
 
 
 def named(session: Session, job: Job, result: Result) -> Result:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wdist_client.advice import in_python
 from wdist_client.display.text import percent
+from wdist_client.errors import in_words
 
 if TYPE_CHECKING:
     from wdist_client.contract import Alarm
@@ -44,7 +45,10 @@ def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in the library's words."""
     since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
-        return f"the evidence of the series has reached its limit, {since}; the alarm stays on until a new epoch"
+        stays = "some batch of this epoch differs, and the alarm stays on until rows of today are the reference"
+        return in_words.get()(
+            in_python(f"the evidence of the series has reached its limit, {since}: {stays}; then begin a new epoch")
+        )
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
     return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
 
@@ -63,8 +67,8 @@ def figures(update: Update) -> Iterator[tuple[str, str, str]]:
             yield name, f"{figure:.4g}", meaning
     if update.p_value is not None:
         yield "p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"
-    of = "its limit" if update.evidence >= update.evidence_limit else "of its limit"
-    yield "evidence", evidence_share(update), f"{of}, over all updates of this epoch"
+    of = "what an alarm takes" if update.evidence >= update.evidence_limit else "of what an alarm takes"
+    yield "evidence", evidence_share(update), f"{of}, gathered over all updates of this epoch"
     if update.change is not None:
         at_least = f"since the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
         yield "change", f"{update.change.value:+.4g}", at_least
@@ -97,8 +101,8 @@ def update_text(update: Update) -> str:
         *(f"  {name:<{width}}  {figure:>10}   {meaning}" for name, figure, meaning in lines),
         *columns(update),
         f"  critic {update.critic}, {trained}, {update.seconds or 0:.1f} s",
-        *(f"  warning: {in_python(warning)}" for warning in update.warnings),
-        *(f"  ALARM: {alarm_text(alarm)}" for alarm in update.alarms),
+        *(f"  warning: {in_words.get()(in_python(warning))}" for warning in update.warnings),
+        *([f"  ALARM: {alarm_text(alarm)}" for alarm in update.alarms] or ["  no alarm is on"]),
     ])  # fmt: skip
 
 

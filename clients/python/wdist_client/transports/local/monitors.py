@@ -184,7 +184,7 @@ class LocalMonitors:
 
         waiting = next((name for name, each in monitor.updates.items() if each.is_active), None)
         if waiting is not None:
-            detail = f"{waiting} has not ended; wait for it or cancel it, then begin an epoch"
+            detail = f"{waiting} has not ended; wait for it or cancel it, then begin a new epoch"
             raise RefusalError(409, "Conflict", detail)
         if unknown := sorted(body.keys() - {"reference", "tolerance", "thresholds"}):
             raise RefusalError.of([(name, f"{name} is fixed for the whole monitor") for name in unknown])

@@ -1,0 +1,86 @@
+"""One refusal tells all that a table leaves to be decided, with options that settle it together."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mixed_month import FORMS, LOST, ROWS, month
+
+from wdist import estimate_w1
+from wdist.data.tables.undecided import decisions
+from wdist.errors import SampleError
+
+GIVEN: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
+COLUMNS: dict[str, Any] = {"categories": ["city", "shop"], "dates": ["born"]}
+
+
+def refusal(table: Any, **reading: Any) -> str:
+    with pytest.raises(SampleError) as refused:
+        estimate_w1(table, table, **reading, **GIVEN)
+    return str(refused.value)
+
+
+def advised(message: str) -> dict[str, Any]:
+    """The keyword arguments that a refusal says settle everything."""
+    call = ast.parse(f"f({message.split('All at once: ')[1]})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    return {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_everything_is_told_at_once_and_settled_at_once(form: str, tmp_path: Path) -> None:
+    table = FORMS[form](tmp_path)
+    said = refusal(table)
+    assert "column 'city'" in said
+    assert "text in 'shop'" in said
+    assert "there are dates in 'born'" in said
+    assert f"{LOST} of {ROWS} rows have missing values, in 'quantity'" in said
+    assert advised(said) == {**COLUMNS, "time_unit": "days", "missing": "level"}
+    result = estimate_w1(table, table, category_cost=0.25, **advised(said), **GIVEN)
+    assert result.lower_bound == 0
+    assert str(result.verdict.size).endswith("; another level of a category counts 0.25.")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lacking", ["city", "missing", "time_unit"])
+def test_what_is_decided_already_is_not_asked_again(form: str, lacking: str, tmp_path: Path) -> None:
+    decided: dict[str, Any] = {
+        "categories": ["city", "shop"],
+        "dates": ["born"],
+        "time_unit": "days",
+        "missing": "level",
+    }
+    if lacking == "city":
+        decided["categories"] = ["shop"]
+    else:
+        del decided[lacking]
+    said = refusal(FORMS[form](tmp_path), **decided)
+    assert "All at once" not in said
+    assert ("8 of 200 rows have one, in 'quantity'" in said) == (lacking == "missing")
+    assert ("'city' holds" in said or "'city', line 2 holds" in said) == (lacking == "city")
+    assert ("in which unit" in said) == (lacking == "time_unit")
+
+
+def test_text_with_too_many_values_for_a_category_is_left_out(tmp_path: Path) -> None:
+    table = pd.concat([month()] * 6, ignore_index=True).assign(note=[f"note {k}" for k in range(6 * ROWS)])
+    table.to_csv(tmp_path / "month.csv", index=False)
+    said = refusal(tmp_path / "month.csv")
+    assert advised(said)["drop"] == ["note"]
+    assert estimate_w1(tmp_path / "month.csv", tmp_path / "month.csv", **advised(said), **GIVEN).lower_bound == 0
+
+
+def test_text_far_down_is_told_with_the_rest(tmp_path: Path) -> None:
+    table = month().astype({"price": object})
+    table.loc[150, "price"] = "much"
+    table.to_csv(tmp_path / "month.csv", index=False)
+    assert advised(refusal(tmp_path / "month.csv"))["categories"] == ["price", "city", "shop"]
+
+
+def test_of_a_long_table_the_first_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(decisions, "MOST_ROWS", 100)
+    path = FORMS["csv"](tmp_path)
+    assert "of the first 200 rows have missing values" in refusal(path)  # the block in which there were enough

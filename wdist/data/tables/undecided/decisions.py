@@ -1,0 +1,115 @@
+"""Gathers over the rows of a table what its reading has to decide: columns of text, dates, missing values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from wdist.data.tables.columns import Column, ColumnType, missing_in
+from wdist.data.tables.found import DecodeError
+from wdist.data.tables.naming import NAMED, asked, asked_together, others_with_text
+from wdist.data.tables.undecided.refused import UndecidedError
+from wdist.definitions.reading import Selection
+
+MAX_LEVELS = 1_000  # of a column; one with more is an identifier or free text
+MOST_ROWS = 1 << 20  # that are looked at after a refusal: a second or two
+DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
+
+
+class Decisions:
+    """What has to be decided. False as long as nothing has."""
+
+    def __init__(self, take: Selection, *, has_names: bool = True) -> None:
+        self._take, self._has_names = take, has_names
+        self._first: UndecidedError | None = None
+        self._rows = self._incomplete = 0
+        self._levels: dict[str, set[str]] = {}  # of columns of text that are not declared
+        self._times: dict[str, None] = {}  # columns of dates or times whose unit is not said
+        self._missing: dict[str, None] = {}  # columns with missing values
+        self._has_vectors = self._is_cut = False
+
+    def __bool__(self) -> bool:
+        return self._first is not None
+
+    def add(self, refused: UndecidedError) -> None:
+        """Have the refusal begin with this one, unless it begins with another."""
+        self._first = self._first or refused
+
+    def look_at(self, columns: Sequence[Column], types: Sequence[ColumnType], before: int) -> None:
+        """Look for what else has to be decided. before: how many rows there were. Raises DecodeError after many."""
+        lost = np.zeros(len(columns[0].values), dtype=np.bool_)
+        for column, kind in zip(columns, types, strict=False):
+            if kind.name == self._take.labels:
+                continue
+            self._has_vectors |= kind.is_vector
+            if kind.kind == "time" or kind.name in self._take.dates:
+                if self._take.time_unit is None:
+                    self._times[kind.name] = None
+            elif kind.kind == "text":
+                levels = self._levels.setdefault(kind.name, set())
+                if len(levels) <= MAX_LEVELS:
+                    used = column.values if column.missing is None else column.values[~column.missing]
+                    levels.update(column.levels[k] for k in np.unique(used)[: MAX_LEVELS + 1])
+            if self._take.missing == "error" and (missing := missing_in(column)) is not None and missing.any():
+                lost |= missing
+                self._missing.update(dict.fromkeys(_names_of_missing(kind, column)))
+        self._rows = before + len(lost)
+        self._incomplete += int(np.count_nonzero(lost))
+        if self._rows >= MOST_ROWS:
+            self._is_cut = True
+            raise self.refusal()
+
+    def refusal(self) -> DecodeError:
+        """All that has to be decided, and the options that decide it."""
+        if self._first is None:
+            return DecodeError("nothing has to be decided")
+        text, dates = self._text_and_dates()
+        own = self._first.column
+        others = others_with_text(
+            *([name for name in names if name != own] for names in (text, [*dates, *self._times]))
+        )
+        said = f"{self._first}{others}"
+        if self._incomplete:
+            of = f"{self._incomplete:,} of {'the first ' if self._is_cut else ''}{self._rows:,} rows "
+            where = _listed(list(self._missing), has_names=self._has_names)
+            of += "has " if self._incomplete == 1 else "have "
+            said += f"; {of}" + (f"one, in {where}" if own is None else f"missing values, in {where}{self._ways()}")
+        options = [*self._options(text, dates)]
+        is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
+        return DecodeError(f"{said}. All at once: {asked_together(options)}" if is_for_several else said)
+
+    def _text_and_dates(self) -> tuple[list[str], list[str]]:
+        dated = {name: bool(levels) and all(map(_is_date, levels)) for name, levels in self._levels.items()}
+        return [name for name in dated if not dated[name]], [name for name in dated if dated[name]]
+
+    def _ways(self) -> str:
+        more = "" if self._has_vectors else f", {asked('missing', 'level')} makes each a level of its own"
+        return f": {asked('missing', 'drop')} leaves such rows out{more}"
+
+    def _options(self, text: Sequence[str], dates: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Options that settle everything: what has too many values for a category is left out."""
+        out = [name for name in text if len(self._levels[name]) > MAX_LEVELS]
+        yield from (("categories", name) for name in text if name not in out)
+        yield from (("dates", name) for name in dates)
+        if (dates or self._times) and self._take.time_unit is None:
+            yield "time_unit", "days"
+        if self._incomplete:
+            yield "missing", "drop" if self._has_vectors else "level"
+        yield from (("drop", name) for name in out)
+
+
+def _is_date(level: str) -> bool:
+    return DATE.fullmatch(level.strip()) is not None
+
+
+def _names_of_missing(kind: ColumnType, column: Column) -> list[str]:
+    if not kind.parts:
+        return [kind.name]
+    return [kind.parts[k] for k in np.flatnonzero(np.isnan(column.values).any(axis=0))]
+
+
+def _listed(names: Sequence[str], *, has_names: bool) -> str:
+    shown = ", ".join(repr(name[:100]) if has_names else f"column {name}" for name in names[:NAMED])
+    return shown + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
