@@ -16,7 +16,7 @@ from wdist.critics.frozen import describe
 from wdist.data.checks import range_ends
 from wdist.data.pair import SELECT_ROWS, SamplePair
 from wdist.data.samples import SampleSet
-from wdist.data.scaling import Scaling
+from wdist.data.scaling import Scaling, unit_in_words
 from wdist.data.seeded import SeededScores
 from wdist.data.splits import tested_units
 from wdist.definitions.figures import METHOD_VERSION, Draws, Empirical, Rows, Sides, Simultaneous, Upper
@@ -398,28 +398,3 @@ def _max_sliced(pair: SamplePair) -> float:
     """Empirical W1 of the test rows along the direction fitted on train rows; it is slightly biased upwards."""
     on_x, on_y = (rows.reshape(len(rows), -1) @ pair.direction for rows in pair.rows("test", SLICED_ROWS))
     return one_dimensional_w1(on_x, on_y)
-
-
-def unit_in_words(source: SampleSet, scale: Scaling) -> str:
-    """The unit of the distance, in words."""
-    of_columns = {
-        "standardize": "standard deviations of each column",
-        "robust": "quartile distances / 1.349 of each column",
-        "reference": f"standard deviations of each column of {scale.fitted_on}",
-        "robust_reference": f"quartile distances / 1.349 of each column of {scale.fitted_on}",
-    }
-    match scale.kind:
-        case "none" if source.divisor != 1:
-            unit = "Euclidean distance between images with pixels in [0, 1]"
-        case "none":
-            unit = "Euclidean distance in the data's own units"
-        case kind if kind in of_columns:
-            unit = f"Euclidean distance in {of_columns[kind]}"
-        case _:
-            unit = "Euclidean distance after division by the given scale"
-    if source.encoding is not None and not scale.is_centred:
-        times = sorted({column.unit for column in source.encoding.schema.columns if column.unit is not None})
-        unit += f", times in {' and '.join(times)}" if times else ""
-    if scale.category_cost is None or source.encoding is None or source.encoding.is_number.all():
-        return unit
-    return f"{unit}; two levels of a category are {scale.category_cost:g} apart"

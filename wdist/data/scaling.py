@@ -250,3 +250,28 @@ def _columns_of(sets: Fitted, columns: NDArray[np.int64]) -> Iterator[Values]:
     for samples, split in sets:
         for block in samples.blocks(np.sort(split.select)):
             yield block.reshape(len(block), -1)[:, columns]
+
+
+def unit_in_words(source: SampleSet, scale: Scaling) -> str:
+    """The unit of the distance, in words."""
+    of_columns = {
+        "standardize": "standard deviations of each column",
+        "robust": "quartile distances / 1.349 of each column",
+        "reference": f"standard deviations of each column of {scale.fitted_on}",
+        "robust_reference": f"quartile distances / 1.349 of each column of {scale.fitted_on}",
+    }
+    match scale.kind:
+        case "none" if source.divisor != 1:
+            unit = "Euclidean distance between images with pixels in [0, 1]"
+        case "none":
+            unit = "Euclidean distance in the data's own units"
+        case kind if kind in of_columns:
+            unit = f"Euclidean distance in {of_columns[kind]}"
+        case _:
+            unit = "Euclidean distance after division by the given scale"
+    if source.encoding is not None and not scale.is_centred:
+        times = sorted({column.unit for column in source.encoding.schema.columns if column.unit is not None})
+        unit += f", times in {' and '.join(times)}" if times else ""
+    if scale.category_cost is None or source.encoding is None or source.encoding.is_number.all():
+        return unit
+    return f"{unit}; two levels of a category are {scale.category_cost:g} apart"

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from wdist.certify import unit_in_words
 from wdist.critics.base import CriticConfig, FittedConfig
 from wdist.critics.cost import warm_steps
 from wdist.data.checks import (
@@ -23,6 +22,7 @@ from wdist.data.columns import check_kinds, check_names
 from wdist.data.content import Content, content_of
 from wdist.data.pair import SamplePair
 from wdist.data.samples import SampleSet, encode_together
+from wdist.data.scaling import unit_in_words
 from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import UpdateFigures
