@@ -92,8 +92,8 @@ class Options(BaseModel):
     )
     steps: Annotated[int, Field(ge=1, le=1_000_000), PLAIN] | None = Field(
         default=None,
-        description="Training steps, exactly as many in all: auto shares them among the critics that it tries. The "
-        "result is then reproducible on one machine with as many threads.",
+        description="Training steps at most, of all critics together that auto tries; training ends earlier where "
+        "nothing more is gained. The result is then reproducible on one machine with as many threads.",
         json_schema_extra=words("Training steps"),
     )
     scale: Scale | None = Field(

@@ -1055,8 +1055,8 @@ class Options(TypedDict, total=False):
         max_seconds: Seconds of training, about; converted to steps after a timed warm-up.
         planned_steps: Repeats a result, with its other options: its planned_steps, and its steps as steps. The learning
             rates follow the plan, and training ends after so many steps of it.
-        steps: Training steps, exactly as many in all: auto shares them among the critics that it tries. The result is
-            then reproducible on one machine with as many threads.
+        steps: Training steps at most, of all critics together that auto tries; training ends earlier where nothing more
+            is gained. The result is then reproducible on one machine with as many threads.
         scale: Rescaling before distances are measured: none (the data's own units), standardize (standard deviations of
             each column), robust (medians and quartiles instead, which outliers do not move), one factor to divide by,
             or a factor for each column. Of mixed tables only numbers and times are rescaled.

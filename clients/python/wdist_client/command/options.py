@@ -53,7 +53,7 @@ class OptionFlags:
     steps: Annotated[
         Any | None,
         Parameter(
-            help="Training steps, exactly as many in all: auto shares them among the critics that it tries. The result is then reproducible on one machine with as many threads.",
+            help="Training steps at most, of all critics together that auto tries; training ends earlier where nothing more is gained. The result is then reproducible on one machine with as many threads.",
             metavar="STEPS",
             converter=numbers,
             n_tokens=1,
