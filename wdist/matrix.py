@@ -228,7 +228,7 @@ def matrix_w1(
         {options}
 
     The options hold for every pair; `statements` counts only where it is more than the pairs of this matrix. Each set
-    is split once for all its pairs, and "standardize" divides by the deviations of the first set (of its select rows),
+    is split once for all its pairs, and "standardize" divides by the deviations of the first set,
     so that all cells are in one unit.
 
     Raises what `estimate_w1` raises; messages name the sets.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,11 +59,12 @@ def _is_accounted_for(path: str, named: set[str], active: set[str]) -> bool:
 
 def _files(data: Path) -> list[str]:
     """All files, and folders without any in scratch and checkpoints, by their names in the data directory."""
-    return [
-        str(path.relative_to(data))
-        for path in data.rglob("*")
-        if path.is_file() or (path.is_dir() and path.parent.name == "checkpoints")
-    ]
+    found = []
+    for folder, folders, files in os.walk(data):  # passes over folders that go away meanwhile, as rglob does not
+        paths = [path for name in files if (path := Path(folder) / name).is_file()]
+        paths += [Path(folder) / name for name in folders if Path(folder).name == "checkpoints"]
+        found += [str(path.relative_to(data)) for path in paths]
+    return found
 
 
 def _objects(server: Server) -> list[str]:

@@ -5,7 +5,8 @@ What is refused, left out or counted is decided here, so that all formats agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -144,6 +145,18 @@ class TableCoder:
             self._left_out.append(self._rows + np.flatnonzero(lost))
         self._rows += rows
         self._kept += rows if lost is None else int(np.count_nonzero(~lost))
+
+    @contextmanager
+    def keeping_its_refusal(self) -> Iterator[None]:
+        """Tell what has to be decided so far, should the rest of the file be damaged or too large to look through."""
+        try:
+            yield
+        except DecodeError:
+            raise
+        except Exception as error:
+            if self._decisions:
+                raise self._decisions.refusal() from error
+            raise
 
     def _lost(self, columns: Sequence[Column], rows: int) -> NDArray[np.bool_] | None:
         """Which rows have missing values and are left out; None if none are."""

@@ -61,7 +61,7 @@ def read_parts(parts: Sequence[Part], writer: ArrayWriter, take: Selection) -> F
     coder = TableCoder(types, take, writer)
     _check_size(rows, [types[k] for k in coder.chosen], writer, take)
     for part in parts:
-        with _explained(part):
+        with _explained(part), coder.keeping_its_refusal():
             _append(part, types, coder, bookkeeping, take)
     found = coder.end()
     return replace(found, notes=[*bookkeeping.notes, *found.notes])
