@@ -135,9 +135,7 @@ _CALLS = (  # of the client, and the command that does the same
     (re.compile(r"monitor\.resume\(\)"), "`{prog} monitor resume MONITOR`"),
     (re.compile(r"wait for it or cancel it, then begin"), "wait for it or `{prog} monitor cancel` it, then begin"),
     (
-        re.compile(
-            r"read both with (--columns .*?)((?: to compare the .*?)?; what is stored must be uploaded .*with it)"
-        ),
+        re.compile(r"read both with (--columns .*?)((?: to compare .*?)?; what is stored must .* again with it)"),
         r"read both with \1\2: `{prog} upload FILE \1`",
     ),
     (re.compile(r"give the client an api_key"), "give --key-file FILE"),
