@@ -58,7 +58,7 @@ def test_one_name_is_not_for_several_sets(capsys: pytest.CaptureFixture[str]) ->
     assert "--name is for one set" in refused.err
 
 
-BY_NAME = ("show", "result", "watch", "curve", "evaluations", "delete", "cancel", "finish", "rename")
+BY_NAME = ("result", "watch", "curve", "evaluations", "delete", "finish")
 
 
 def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +67,8 @@ def test_errors_name_the_next_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["show", "ss_none"], "`wdist-remote sets` shows what there is"),
         (["results", "batch_none"], "`wdist-remote batches` shows what there is"),
         *(([command, "week-99"], "`wdist-remote list` shows what there is") for command in BY_NAME),
+        *(([command, "week-99"], "`wdist-remote batches` shows what there is") for command in ("cancel", "rename")),
+        (["show", "week-99"], "`wdist-remote monitor list` shows what there is"),
         (["result", "week 99"], "`wdist-remote list` shows what there is"),
         (["certificate", "week-99", "c.cert"], "`wdist-remote list` shows what there is"),
         (["results", "week-99"], "`wdist-remote batches` shows what there is"),

@@ -64,13 +64,14 @@ def check_names(
     by_position: bool = False,
     is_fixed: bool = False,
     naming: str = "as in pandas.DataFrame(rows, columns=[...])",
+    again: str = "",
 ) -> None:
     """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
 
     `one` and `other` are what messages call the tables. None stands for columns without names: they match names only
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic. is_fixed: the columns of `one` cannot be chosen any more. naming: how a
-    table without names gets some.
+    table without names gets some. again: what to say of tables that are stored, and so have been read.
     """
     can_choose = not by_position and not is_fixed and source is not None and target is not None
     source, target = _numbered(source, target), _numbered(target, source)
@@ -95,14 +96,18 @@ def check_names(
     if sorted(source) == sorted(target):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
-            + (f"put them into the order {_listed(source)}" if not can_choose else f"read both with {_chosen(source)}")
+            + (
+                f"read both with {_chosen(source)}{again}"
+                if can_choose
+                else f"put them into the order {_listed(source)}"
+            )
         )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give {f'{other} the columns' if is_fixed else 'both'} {_listed(source)}, in that order"
     if shared and can_choose:
-        way = f"read both with {_chosen(shared)} to compare the columns that they share"
+        way = f"read both with {_chosen(shared)} to compare the columns that they share{again}"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
 

@@ -16,7 +16,7 @@ from wdist_client.display.text import percent, watched
 from wdist_client.errors import OptionError, WdistError, pip_install
 from wdist_client.flows import Flow, Retries, send, until_ended
 from wdist_client.models import Batch, Comparison, Estimate, SampleSet
-from wdist_client.options import BatchOptions, given
+from wdist_client.options import BatchOptions, given, refuse_reading
 from wdist_client.requests import Request
 
 if TYPE_CHECKING:
@@ -277,6 +277,7 @@ Pairs = Iterable[tuple[SampleSet | str, SampleSet | str] | tuple[SampleSet | str
 
 def create(kind: Mapping[str, Any], options: BatchOptions) -> Request:
     """Submits a batch; options that are None get the server's defaults."""
+    refuse_reading(options)
     body = given(options)
     key = body.pop("idempotency_key", None)
     return requests.post("/v1/batches", {**kind, **body}, key)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from wdist_client import contract
+from wdist_client.errors import OptionError
 from wdist_client.models import SampleSet
 from wdist_client.rows.reading import fields
 
@@ -60,6 +61,16 @@ def told_apart(arguments: Mapping[str, Any]) -> tuple[SetOptions, dict[str, Any]
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those that are None, which get the server's defaults."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def refuse_reading(options: Mapping[str, Any]) -> None:
+    """Raise OptionError for how data is read, where the sets are stored and have been read."""
+    if asked := [name for name in given(options) if name in fields()]:
+        says, it = ("says", "it") if len(asked) == 1 else ("say", "them")
+        raise OptionError(
+            f"{', '.join(asked)} {says} how data is read, and a stored set has been read: give {it} to "
+            "client.sample_sets.create(...), or with the data to client.estimate(...) or client.matrix(...)"
+        )
 
 
 _DESCRIBED = {"{options}": contract.Options, "{reading}": contract.Reading, "{monitor}": contract.MonitorOptions}

@@ -27,7 +27,7 @@ from wdist_client.errors import (
     UnexpectedAnswerError,
 )
 from wdist_client.models import Batch, Estimate, Evaluation, Page, SampleSet
-from wdist_client.options import given
+from wdist_client.options import given, refuse_reading
 from wdist_client.rows.columns import check_kinds, check_names
 from wdist_client.rows.reading import as_lines, as_params
 
@@ -211,6 +211,7 @@ def _called(source: SampleSet, target: SampleSet) -> tuple[str, str]:
 
 def create_estimate(source: SampleSet | str, target: SampleSet | str, options: EstimateOptions) -> Request:
     """Submits a job; options that are None get the server's defaults. Raises SampleError if columns differ."""
+    refuse_reading(options)
     pair = {"source": identifier(source, "ss_"), "target": identifier(target, "ss_")}
     if isinstance(source, SampleSet) and isinstance(target, SampleSet):  # of an id only the server knows the columns
         check_kinds(source.shape, target.shape, *_called(source, target))

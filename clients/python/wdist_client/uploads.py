@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from wdist_client.requests import Request, Response
 from wdist_client.rows.columns import kept_names
 from wdist_client.rows.frames import level_of
 from wdist_client.rows.payload import payload, refuse_absent
+from wdist_client.rows.reading import not_as_read, read_beside, written
 
 if TYPE_CHECKING:
     from wdist_client.options import SetOptions
@@ -43,10 +44,11 @@ def create_sample_set(
     data: Any, name: str | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[SampleSet]:
     """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet."""
-    if isinstance(data, SampleSet):
-        return data
     if is_id(data):
-        return (yield from fetched(f"/v1/sample-sets/{requests.identifier(data, 'ss_')}", SampleSet, retries))
+        data = yield from fetched(f"/v1/sample-sets/{requests.identifier(data, 'ss_')}", SampleSet, retries)
+    if isinstance(data, SampleSet):
+        refuse_to_read_again([data], part)
+        return data
     body: Payload = yield Compute(lambda: payload(data, name, **part))
     tell(body.notes)
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
@@ -77,6 +79,67 @@ def create_sample_set(
 def is_id(data: Any) -> bool:
     """Whether this names a stored set, and no file."""
     return isinstance(data, str) and data.startswith("ss_") and not Path(data).exists()
+
+
+def refuse_to_read_again(data: Iterable[Any], part: Mapping[str, Any]) -> None:
+    """Raise OptionError where a stored set among the data is not as these options of a reading ask for.
+
+    It would be used as it is, and the option ignored without a word.
+    """
+    given = list(data)
+    stored = [each for each in given if isinstance(each, SampleSet)]
+    beside_data = len(stored) < len(given)
+    left: dict[str, Any] = {}
+    others = []
+    for each in stored:
+        asked = not_as_read(each.reading, each.columns, part, beside_data=beside_data)
+        if asked:
+            left |= asked
+            others.append(each)
+    if not others:
+        return
+    first, *more = others
+    names = f"{', '.join(each.name or each.id for each in others[:-1])} and {others[-1].name or others[-1].id}"
+    columns = ", ".join(first.columns or ())
+    shown = f" (its columns are {columns[:300]}{'...' if len(columns) > 300 else ''})" if columns else ""
+    what, it, files = (
+        (f"{names} are stored as they were read", "them", "their files")
+        if more
+        else (f"{first.name or first.id} is stored as it was read{shown}", "it", "the file")
+    )
+    rest = "; if only the other data is to be read so, upload that first" if beside_data else ""
+    raise OptionError(f"{what}: {written(left)} would not change {it}. Give {files} again, with {written(left)}{rest}")
+
+
+def with_records(data: Iterable[Any], part: Mapping[str, Any], retries: Retries) -> Flow[list[Any]]:
+    """The data, with records in place of the ids of stored sets; refuses options that would not change these."""
+    found = []
+    for each in data:
+        if is_id(each):
+            record = yield from fetched(f"/v1/sample-sets/{requests.identifier(each, 'ss_')}", SampleSet, retries)
+            found.append(record)
+        else:
+            found.append(each)
+    refuse_to_read_again(found, part)
+    return found
+
+
+def create_each(
+    data: Sequence[Any], names: Sequence[str | None], part: Mapping[str, Any], progress: bool | None, retries: Retries
+) -> Flow[list[SampleSet]]:
+    """The sets of data that belongs together: what stands beside a stored set is read as that was."""
+    yield Compute(lambda: refuse_absent(each for each in data if not is_id(each)))
+    found = yield from with_records(data, part, retries)
+    first = next((each for each in found if isinstance(each, SampleSet)), None)
+    made = []
+    for each, name in zip(found, names, strict=True):
+        if isinstance(each, SampleSet):
+            stored = each
+        else:
+            how: Any = part if first is None else read_beside(first.reading, first.name, part, each)
+            stored = yield from create_sample_set(each, name, how, progress, retries)
+        made.append(stored if name is None else stored.model_copy(update={"name": name}))
+    return made
 
 
 @contextmanager
@@ -146,6 +209,8 @@ def create_by(
     data: Any, levels: Levels, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[list[SampleSet]]:
     """Sends one table, of which the server makes one set for each level of a column."""
+    if isinstance(data, SampleSet) or is_id(data):
+        raise OptionError("by takes a file or a frame: a stored set has no column by which to divide it")
     if isinstance(data, Mapping | list | tuple):
         raise OptionError("by splits one table: give one frame, or the path of one file")
     body: Payload = yield Compute(lambda: payload(data, None, by=levels.by, **part))
@@ -171,13 +236,9 @@ def create_all(
             f"expected a list of sets or a mapping of names to sets, got {type(data).__name__}: for the groups of one "
             "table name their column, by='cut'"
         )
-    named = data.items() if isinstance(data, Mapping) else [(None, each) for each in data]
-    yield Compute(lambda: refuse_absent(each for _, each in named if not is_id(each)))
-    stored = []
-    for name, each in named:
-        made = yield from create_sample_set(each, name, part, progress, retries)
-        stored.append(made if name is None else made.model_copy(update={"name": name}))
-    return stored
+    names = list(data) if isinstance(data, Mapping) else [None] * len(data)
+    sets = list(data.values()) if isinstance(data, Mapping) else data
+    return (yield from create_each(sets, names, part, progress, retries))
 
 
 def create_compared(
@@ -198,11 +259,11 @@ def create_compared(
         Levels.of(None, levels, reference is not None and reference)
         if candidates is None:
             raise OptionError("give a reference and at least two candidates")
+        if not isinstance(candidates, Mapping | list | tuple):
+            return (yield from create_all(candidates, None, part, progress, retries))  # refuses it
+        names = list(candidates) if isinstance(candidates, Mapping) else [None] * len(candidates)
         others = candidates.values() if isinstance(candidates, Mapping) else candidates
-        listed = others if isinstance(candidates, Mapping | list | tuple) else ()
-        yield Compute(lambda: refuse_absent(each for each in [data, *listed] if not is_id(each)))
-        first = yield from create_sample_set(data, None, part, progress, retries)
-        return [first, *(yield from create_all(candidates, None, part, progress, retries))]
+        return (yield from create_each([data, *others], [None, *names], part, progress, retries))
     if candidates is not None:
         raise OptionError("by makes the candidates of the levels of one table: leave candidates out")
     if reference is None or isinstance(reference, bool):

@@ -30,7 +30,7 @@ def encoding_of(source: SampleSet, target: SampleSet) -> Encoding | None:
     check_kinds(source.shape, target.shape, called(source), called(target))
     check_names(
         names_of(source), names_of(target), called(source), called(target),
-        naming=f"by PUT /v1/sample-sets/{bare.id}/columns",
+        naming=f"by PUT /v1/sample-sets/{bare.id}/columns", again="; what is stored must be uploaded again with it",
     )  # fmt: skip
     if source.table_schema is None and target.table_schema is None:
         return None

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import select
 
+from wdist.definitions.reading import Selection
 from wdist_service import tenancy
 from wdist_service.errors import ConflictError, InvalidError, TooLargeError, UnsupportedTypeError
 from wdist_service.estimates.waits import until_ended, wanted_wait
@@ -66,6 +67,11 @@ async def evaluate(
     ] = None,
 ) -> Response:
     """Evaluate the critic on up to 10,000 rows sent as an .npy file, or on a stored set of any size."""
+    if asked := [name for name in request.query_params if name in Selection.model_fields]:
+        raise InvalidError(
+            f"{asked[0]} says how a file is read: send the file to POST /v1/sample-sets with it, and give that set",
+            field=asked[0],
+        )
     executors = services.executors
     estimate, critic = await executors["storage"].run(_critic, services, caller, estimate_id)
     wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)

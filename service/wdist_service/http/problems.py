@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,12 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from wdist.definitions import refusals
+from wdist.definitions.reading import Selection
 from wdist_service.errors import RequestError, StorageFullError
 from wdist_service.storage.files import DiskFullError, is_disk_full
 from wdist_service.text import mended
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("wdist.api")
+_OF_READING = frozenset((*Selection.model_fields, "by"))
 
 
 class FieldError(BaseModel):
@@ -130,7 +132,9 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     named = {item["loc"][1]: item["input"] for item in elsewhere}  # parameters and headers
     known = getattr(_body_type(request), "model_fields", ())
     refused = refusals.refusals(_below(in_body), error.body, list(known)) + refusals.refusals(_below(elsewhere), named)
-    errors = [FieldError(field=field, message=sentence[:500]) for field, sentence in refused[:20]]
+    errors = [
+        FieldError(field=field, message=_of_reading(field, known, sentence)[:500]) for field, sentence in refused[:20]
+    ]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         detail = "the body is not valid JSON"
         return problem(_id(request), 400, "bad_json", "The body cannot be read", detail, errors)
@@ -138,6 +142,13 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     return problem(
         _id(request), 422, "invalid", "The request cannot be carried out as it stands", detail[:2000], errors
     )
+
+
+def _of_reading(field: str, known: Collection[str], sentence: str) -> str:
+    """The sentence about a field; of one that says how a file is read, and that this body lacks, where it is given."""
+    if field in known or field not in _OF_READING or not sentence.startswith("there is no "):
+        return sentence
+    return f"{field} says how a file is read, and a stored set has been read: give it to POST /v1/sample-sets"
 
 
 def _body_type(request: Request) -> Any:

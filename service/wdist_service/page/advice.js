@@ -38,4 +38,5 @@ export function warningBox(all, again = () => []) {
   return h("section", { class: "alert warnings", role: "note", "aria-label": "What to mind" }, h("ul", { class: "stack" }, warnings.map((warning) => h("li", { class: "stack" }, h("p", null, sentence(warning)), again(warning)))));
 }
 
-const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+/** A sentence with its capital and full stop; what stands before a colon is the name of a set. */
+const sentence = (text) => (/^\S+:/.test(text) ? text[0] : text[0].toUpperCase()) + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

@@ -20,7 +20,7 @@ const entries = new Map(); // key -> {name, set, progress, error, file, by}; kep
 let options = null;
 let reading = null;
 let kept = {}; // options of the matrix that is done again which the form has no control for
-const split = h("input", { type: "text", id: uniqueId("by"), autocomplete: "off", spellcheck: "false", placeholder: "no column" });
+const split = h("input", { type: "text", id: uniqueId("by"), autocomplete: "off", spellcheck: "false", placeholder: "none" });
 
 async function prepare() {
   const together = ["simultaneous", "What the confidence holds for", { false: "each pair by itself", true: "each pair, and all together" }];

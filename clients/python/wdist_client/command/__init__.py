@@ -134,6 +134,10 @@ _CALLS = (  # of the client, and the command that does the same
     (re.compile(r"monitor\.new_epoch\(reference\)"), "`{prog} monitor epoch MONITOR REFERENCE`"),
     (re.compile(r"monitor\.resume\(\)"), "`{prog} monitor resume MONITOR`"),
     (re.compile(r"wait for it or cancel it, then begin"), "wait for it or `{prog} monitor cancel` it, then begin"),
+    (
+        re.compile(r"read both with (--columns .*?)((?: to compare .*?)?; what is stored must .* again with it)"),
+        r"read both with \1\2: `{prog} upload FILE \1`",
+    ),
     (re.compile(r"give the client an api_key"), "give --key-file FILE"),
     (re.compile(r", or give Client\(timeout=\.\.\.\)"), ""),
 )
@@ -147,11 +151,13 @@ def in_commands(error: WdistError | str, prog: str) -> str:
     message = in_flags(str(error))
     for call, command in _CALLS:
         message = call.sub(command.replace("{prog}", prog), message)
-    noun = re.search(rf"there is no ({'|'.join(_LISTS_OF)}) (?:called )?['\"]", message)  # a name tells no kind
+    kinds = "|".join(_LISTS_OF)
+    noun = re.search(rf"there is no ((?:{kinds}|, | or )+) (?:called )?['\"]", message)  # a name tells no kind
     if isinstance(error, NotFound) or noun or "is not an id (" in message:
-        shown = next((command for prefix, command in _LISTS.items() if prefix in message), None)
-        shown = shown or (noun and _LISTS_OF[noun[1]])
-        message += f"; `{prog} {shown}` shows what there is" if shown else ""
+        shown = next((command for prefix, command in _LISTS.items() if prefix in message and not noun), None)
+        named = [_LISTS_OF[kind] for kind in re.findall(kinds, noun[1])] if noun else []
+        lists = [shown] if shown else named
+        message += f"; {' or '.join(f'`{prog} {each}`' for each in lists)} shows what there is" if lists else ""
     return message
 
 

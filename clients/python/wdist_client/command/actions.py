@@ -47,8 +47,9 @@ def upload(
     """Send sample sets; prints their ids."""
     if name is not None and len(names) > 1:
         raise OptionError("--name is for one set; leave it out and each set is called by its file's name")
-    for text in session.located(names):
-        stored = session.send(text, name=name, progress=progress, **reading.given(), labels=labels)
+    how = {**reading.given(), **({} if labels is None else {"labels": labels})}
+    for text in session.located(names, how):
+        stored = session.send(text, name=name, progress=progress, **how)
         session.say(stored, stored.id)
         session.remark(stored)
         session.remark_notes(stored)
@@ -91,9 +92,9 @@ def estimate(
     """Compare two sample sets; prints the result."""
     if source == target == "-":
         raise OptionError("only one of the two sets can come from standard input")
-    (*pair,) = session.located((source, target))
+    pair = session.located((source, target), reading.given())
     labels = session.located(groups or ())
-    first, second = (session.send(text, progress=waiting.progress, **reading.given()) for text in pair)
+    first, second = session.send_all(pair, reading.given(), waiting.progress)
     more = options.given()
     if labels:
         more["groups"] = [session.send(text, progress=waiting.progress) for text in labels]
@@ -166,25 +167,29 @@ def rename(
     """Give an estimate or a batch a name, or without NAME take it away."""
     client = session.client
     record: Estimate | Batch
-    if is_batch(identifier):
-        record = client.batches.rename(identifier, name).batch
+    kind, found = session.any_of(identifier, ("estimate", "batch"))
+    if kind == "batch":
+        record = client.batches.rename(found, name).batch
     else:
-        record = client.estimates.rename(session.estimate(identifier).id, name).estimate
+        record = client.estimates.rename(found, name).estimate
     session.say(record, f"{record.id} is called {name}" if name else f"{record.id} has no name")
     return 0
 
 
 def show(ids: take.Ids, /, *, session: Here) -> int:
-    """Print the record of a set, an estimate or a batch."""
+    """Print the record of a set, an estimate, a batch or a monitor."""
     client = session.client
     for name in ids:
+        kind, found = session.any_of(name, ("sample set", "estimate", "batch", "monitor"))
         record: Model
-        if name.startswith("ss_"):
-            record = client.sample_sets.get(name)
-        elif is_batch(name):
-            record = client.batches.get(name).batch
+        if kind == "sample set":
+            record = client.sample_sets.get(found)
+        elif kind == "batch":
+            record = client.batches.get(found).batch
+        elif kind == "monitor":
+            record = client.monitors.get(found).record
         else:
-            record = session.estimate(name).estimate
+            record = client.estimates.get(found).estimate
         session.say_json(record)
     return 0
 
@@ -194,15 +199,12 @@ def cancel(ids: take.Ids, /, *, session: Here) -> int:
     client = session.client
 
     def canceled(name: str) -> Model:
-        if is_batch(name):
-            return client.batches.get(name).cancel().batch
-        return session.estimate(name).cancel().estimate
+        kind, found = session.any_of(name, ("estimate", "batch"))
+        if kind == "batch":
+            return client.batches.get(found).cancel().batch
+        return client.estimates.cancel(found).estimate
 
     return session.change(ids, canceled)
-
-
-def is_batch(name: str) -> bool:
-    return name.startswith("batch_")
 
 
 def finish(ids: take.Ids, /, *, session: Here) -> int:
@@ -213,10 +215,11 @@ def finish(ids: take.Ids, /, *, session: Here) -> int:
 def delete(ids: take.Ids, /, *, session: Here) -> int:
     """Forget sample sets, or estimates that have ended."""
     for name in ids:
-        if name.startswith("ss_"):
-            session.client.sample_sets.delete(name)
+        kind, found = session.any_of(name, ("sample set", "estimate"))
+        if kind == "sample set":
+            session.client.sample_sets.delete(found)
         else:
-            session.client.estimates.delete(session.estimate(name).id)
+            session.client.estimates.delete(found)
         session.remark(f"{name} is deleted")
     return 0
 
@@ -299,7 +302,7 @@ def evaluate(
     import numpy as np
 
     job = session.estimate(name)
-    (given,) = session.located([given])
+    (given,) = session.located([given], reading.given())
     with data(given) as found:
         rows: Any
         if isinstance(found, str) or found.suffix != ".npy" or reading.given():

@@ -44,8 +44,8 @@ DATA = (
 )
 Data = Annotated[str, Parameter(converter=data_name, allow_leading_hyphen=True, help=DATA)]
 AllData = Annotated[list[Data], Parameter(name="DATA", allow_leading_hyphen=True, help=f"sample sets: {DATA}")]
-Id = Annotated[str, Parameter(name="ID", help="id or name of the estimate, or id of the batch")]
-Ids = Annotated[list[str], Parameter(name="ID", help="ids, or names of estimates")]
+Id = Annotated[str, Parameter(name="ID", help="id or name of the estimate or the batch")]
+Ids = Annotated[list[str], Parameter(name="ID", help="ids or names")]
 Batch = Annotated[str, Parameter(name="ID", help="id or name of the batch")]
 Estimate = Annotated[str, Parameter(name="ID", help="id or name of the estimate")]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]

@@ -33,7 +33,7 @@ def matrix(
     waiting: take.Waiting = take.WAITING,
     session: Here,
 ) -> int:
-    """Compare all pairs of sample sets; prints the lower bounds."""
+    """Compare all pairs of sample sets; prints both ends of each distance, and p-values."""
     more = {**options.given(), "simultaneous": simultaneous}
     if reference == "true":
         reference = True
@@ -115,8 +115,8 @@ def sent(
         raise OptionError("only one of the sets can come from standard input")
     if len(names) < least[0]:
         raise OptionError(least[1])
-    found = session.located(names)
-    return labelled(found, [session.send(text, progress=waiting.progress, **reading.given()) for text in found])
+    found = session.located(names, reading.given())
+    return labelled(found, session.send_all(found, reading.given(), waiting.progress))
 
 
 def refuse_levels(levels: Sequence[str], reference: str | bool) -> None:

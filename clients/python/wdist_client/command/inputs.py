@@ -62,6 +62,10 @@ class Session:
         """The monitor with this id, or the only one with this name."""
         return names.monitor(self.client, text)
 
+    def any_of(self, text: str, kinds: Iterable[str]) -> tuple[str, str]:
+        """Kind and id of what has this id, or of the only one of these kinds with this name."""
+        return names.any_of(self.client, text, kinds)
+
     def name_of(self, identifier: str) -> str:
         """The name of a set, or its id if it has none or was deleted; asked for once."""
         if identifier not in self.names_of_sets:
@@ -111,11 +115,34 @@ class Session:
             return self.client.sample_sets.get(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
 
-    def located(self, texts: Iterable[str]) -> list[str]:
+    def send_all(self, texts: Sequence[str], given: Mapping[str, Any], progress: bool | None) -> list[SampleSet]:
+        """Upload or look up data that `located` has found; what stands beside a stored set is read as that was."""
+        from wdist_client.rows.reading import read_beside
+        from wdist_client.uploads import is_id
+
+        stored = {text: self.client.sample_sets.get(text) for text in texts if is_id(text)}
+        first = next(iter(stored.values()), None)
+        sets = []
+        for text in texts:
+            how = given if first is None else read_beside(first.reading, first.name, given, text)
+            sets.append(stored.get(text) or self.send(text, progress=progress, **how))
+        return sets
+
+    def located(self, texts: Iterable[str], given: Mapping[str, Any] | None = None) -> list[str]:
         """The data with ids in place of names of stored sets; a file that is here goes before a name.
 
-        Raises SampleError for what is neither, before anything is sent, and OptionError for a name of several sets.
+        given: how the data is to be read. Raises SampleError for what is neither, before anything is sent, and
+        OptionError for a name of several sets, and for a stored set that was not read so.
         """
+        found = self._found(texts)
+        if given:
+            from wdist_client.uploads import is_id, refuse_to_read_again
+
+            records = (self.client.sample_sets.get(text) if is_id(text) else text for text in found)
+            refuse_to_read_again(records, given)
+        return found
+
+    def _found(self, texts: Iterable[str]) -> list[str]:
         from wdist_client.rows.payload import refuse_absent
 
         found = []

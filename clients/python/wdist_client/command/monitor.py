@@ -68,7 +68,7 @@ def create(
     session: Here,
 ) -> int:
     """Begin to compare batches with a reference; prints the monitor's id."""
-    (reference,) = session.located([reference])
+    (reference,) = session.located([reference], reading.given())
     stored = session.send(reference, progress=progress, **reading.given())
     wanted = thresholds_of(alarm_above, column_above)
     made = session.client.monitors.create(stored, name=name, thresholds=wanted, **options.given())
@@ -94,7 +94,7 @@ def update(
 ) -> int:
     """Compare one more batch; exits with 3 while an alarm is on. Files are read as the reference was."""
     monitor = session.monitor(name)
-    (batch,) = session.located([batch])
+    (batch,) = session.located([batch], reading.given())
     how = session.read_alike([monitor.record.reference_set], reading.given(), batch)
     stored = session.send(batch, name=batch_name, progress=waiting.progress, **how)
     try:
@@ -142,7 +142,7 @@ def list_(
     """List monitors, newest first."""
     found = list(itertools.islice(session.client.monitors.list(alarm=alarm, metadata=metadata), limit))
     rows = (
-        (each.id, each.name, "ALARM" if each.alarms else each.status, f"{each.record.updates:,} updates", bound(each))
+        (each.id, each.name, "ALARM" if each.alarms else each.status, counted(each.record.updates), bound(each))
         for each in found
     )
     session.say([each.record for each in found], table(rows))
@@ -150,8 +150,15 @@ def list_(
 
 
 def bound(monitor: Monitor) -> str:
-    """What the last update shows, in a line of a list."""
-    return "" if monitor.last is None else f"W1 >= {monitor.last.series_lower_bound:.4g}"
+    """What the last update shows, in a line of a list; nothing of an epoch that has ended."""
+    last, epoch = monitor.last, monitor.record.epoch
+    if last is None or last.epoch != epoch:
+        return "" if epoch == 1 else f"no update in epoch {epoch}"
+    return f"W1 >= {last.series_lower_bound:.4g}"
+
+
+def counted(updates: int) -> str:
+    return f"{updates:,} update" + ("" if updates == 1 else "s")
 
 
 def updates(name: Which, /, *, limit: Annotated[int, Parameter(help="at most so many")] = 20, session: Here) -> int:
@@ -247,7 +254,7 @@ def epoch(
 ) -> int:
     """Begin a new epoch with a new reference, after a drift that is there to stay; the rest stays as it was."""
     monitor = session.monitor(name)
-    (reference,) = session.located([reference])
+    (reference,) = session.located([reference], reading.given())
     how = session.read_alike([monitor.record.reference_set], reading.given(), reference)
     stored = session.send(reference, progress=progress, **how)
     wanted = thresholds_of(alarm_above, column_above)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,33 @@ def sample_set(client: Client, text: str) -> str | None:
     named = (each for each in client.sample_sets.list(name=text) if each.name == text)
     found = list(islice(named, 100))
     return the_only("sample set", text, found).id if found else None
+
+
+_PREFIXES = {"sample set": "ss_", "estimate": "est_", "batch": "batch_", "monitor": "mon_"}
+
+
+def any_of(client: Client, text: str, kinds: Iterable[str]) -> tuple[str, str]:
+    """Kind and id of what has this id, or of the only one of these kinds with this name. Raises OptionError."""
+    kinds = list(kinds)
+    wanted = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+    if (kind := next((each for each, prefix in _PREFIXES.items() if text.startswith(prefix)), None)) is not None:
+        if kind in kinds:
+            return kind, text
+        raise OptionError(f"{text!r} is the id of a {kind}, and this takes the id or the name of a {wanted}")
+    lists: dict[str, Callable[[], Iterable[Any]]] = {
+        "sample set": lambda: client.sample_sets.list(name=text),
+        "estimate": lambda: (each.estimate for each in client.estimates.list(search=text)),
+        "batch": lambda: (each.batch for each in client.batches.list(search=text)),
+        "monitor": lambda: (each.record for each in client.monitors.list(name=text)),
+    }
+    named = {kind: list(islice((e for e in lists[kind]() if e.name == text), 100)) for kind in kinds}
+    found = {kind: records for kind, records in named.items() if records}
+    if len(found) > 1:
+        ids = ", ".join(f"{kind} {e.id} ({local(e.created_at)})" for kind, es in found.items() for e in es[:_TOLD])
+        raise OptionError(f"{text!r} is the name of several things: give an id, of {ids}")
+    for kind, records in found.items():
+        return kind, the_only(kind, text, records).id
+    raise OptionError(f"there is no {wanted} called {text!r}")
 
 
 def the_only(noun: str, name: str, found: Iterable[Any]) -> Any:

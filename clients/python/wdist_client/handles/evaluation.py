@@ -50,13 +50,8 @@ def evaluate(
 
     wanted = checked(reading)
     path = Path(rows) if isinstance(rows, str | os.PathLike) else None
-    if is_id(rows):
-        rows, path = (yield from create_sample_set(rows, None, {}, progress, retries)), None
-    if isinstance(rows, SampleSet):
-        if wanted:
-            raise OptionError(
-                f"{next(iter(wanted))} says how a file is read, and a stored set has been read: leave it out"
-            )
+    if is_id(rows) or isinstance(rows, SampleSet):
+        rows = yield from create_sample_set(rows, None, reading, progress, retries)  # type: ignore[arg-type]
         return (yield from _of_stored(estimate, rows, retries, progress))
     if path is not None and path.suffix.lower() == ".npy" and not wanted:  # it has no names, so nothing is to be read
         rows = yield Compute(partial(_array_of, path))

@@ -73,7 +73,8 @@ class MonitorRecord:
 
     def __repr__(self) -> str:
         state = "ALARM" if self.alarms else self.status
-        return in_a_line(f"<{type(self).__name__} {self.id} {self.name!r} {state}: {self.record.updates:,} updates>")
+        count = f"{self.record.updates:,} update" + ("" if self.record.updates == 1 else "s")
+        return in_a_line(f"<{type(self).__name__} {self.id} {self.name!r} {state}: {count}>")
 
     def __str__(self) -> str:
         from wdist_client.display.monitor import monitor_text
@@ -130,7 +131,7 @@ def is_file(data: Any) -> bool:
 
 def set_id(data: Any, name: str | None, part: Any, progress: bool | None, retries: Retries) -> Flow[str]:
     """The id of a set: of a stored one, or of the data, which is sent. A file is called by its name."""
-    if is_id(data):
+    if is_id(data) and not part:  # with options it is looked up, and refused
         found: str = data
         return found
     if name is None and isinstance(data, str | os.PathLike):

@@ -12,7 +12,7 @@ from wdist_client.rows.frames import are_numbers, name_of
 MAX_NAMES = 4096  # columns whose names a server keeps
 MAX_NAME = 200  # characters of a name that it keeps
 _SHOWN = 300  # characters of a list of names in a message
-_LONGEST = 2_000  # of a list of names that a message gives as an option
+AGAIN = "; what is stored must be uploaded again with it"  # as a stored set has been read
 _LONGEST = 2_000  # of a list of names that a message gives as an option
 
 
@@ -72,14 +72,18 @@ def check_names(
     if sorted(source) == sorted(target):
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
-            + (f"put them into the order {_listed(source)}" if not can_choose else f"read both with {_chosen(source)}")
+            + (
+                f"read both with {_chosen(source)}{AGAIN}"
+                if can_choose
+                else f"put them into the order {_listed(source)}"
+            )
         )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give both {_listed(source)}, in that order"
     if shared and can_choose:
-        way = f"read both with {_chosen(shared)} to compare the columns that they share"
+        way = f"read both with {_chosen(shared)} to compare the columns that they share{AGAIN}"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wdist_client.advice import options
@@ -99,6 +100,41 @@ def _instead(name: str, names: Sequence[str], take: Mapping[str, Any]) -> str:
     return f"; did you mean {lower[near[0]]!r}?" if near else ""
 
 
+def not_as_read(
+    stored: Mapping[str, Any] | None, columns: Sequence[str] | None, given: Mapping[str, Any], *, beside_data: bool
+) -> dict[str, Any]:
+    """The options that would have to change a stored set, by its `reading` and the names of its columns.
+
+    beside_data: the options are also those of data that is given with the set. Then they ask nothing of a set that
+    has these columns already.
+    """
+    left = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        wanted, was = _comparable(name, _checked(name, value)), _comparable(name, (stored or {}).get(name))
+        if wanted == was:
+            continue
+        if beside_data and columns is not None:
+            has_them = name == "columns" and wanted == list(columns)
+            if has_them or (name == "drop" and not set(wanted or ()) & set(columns)):
+                continue
+        left[name] = value if options()[name] is not list or not isinstance(value, str) else [value]
+    return left
+
+
+def _comparable(name: str, value: Any) -> Any:
+    """The value by which two readings are told apart: what is left out is the default."""
+    if options()[name] is list and value is not None:
+        return (list(value) if name == "columns" else sorted(set(value))) or None
+    return _DEFAULTS.get(name) if value is None else value
+
+
+def written(given: Mapping[str, Any]) -> str:
+    """The options as one writes them in Python; `advice.in_flags` makes flags of them."""
+    return ", ".join(f"{name}={list(v) if options()[name] is list else v!r}" for name, v in given.items())
+
+
 def read_alike(stored: Mapping[str, Any] | None, given: Mapping[str, Any], data: Any) -> dict[str, Any]:
     """How data is read that belongs to a stored set: as the set was, but for the options that are given.
 
@@ -116,6 +152,20 @@ def read_alike(stored: Mapping[str, Any] | None, given: Mapping[str, Any], data:
         names = [str(each) for each in getattr(data, "column_names", getattr(data, "columns", ()))]
         take["drop"] = [each for each in take.get("drop", ()) if each in names]  # it may be left out already
     return {**checked(take), **checked(given)}
+
+
+def read_beside(stored: Mapping[str, Any] | None, name: str | None, given: Mapping[str, Any], data: Any) -> Any:
+    """How data is read that is compared with a stored set called `name`: alike, where the options can be its own."""
+    if not stored:
+        return given
+    if not isinstance(data, str | os.PathLike):
+        frame = getattr(data, "column_names", getattr(data, "columns", None))
+        return given if frame is None else read_alike(stored, given, data)
+    if (ending := Path(data).suffix.lower()) == ".npy":  # it has no names, so nothing is to be read
+        return given
+    take = read_alike(stored, given, data)
+    is_alike = ending == Path(name or "").suffix.lower()  # another format has other options
+    return {each: value for each, value in take.items() if is_alike or each in given or each not in _OF_FILES}
 
 
 def as_params(take: Mapping[str, Any]) -> dict[str, Any]:
