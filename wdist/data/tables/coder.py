@@ -18,7 +18,7 @@ from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import LEFT_OUT, KeptRows
-from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of
+from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of, refuse_others
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.undecided.decisions import MAX_LEVELS, Decisions
@@ -327,7 +327,10 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     place = {name: k for k, name in enumerate(names)}
     if has_names and (twice := repeated(names)) is not None:
         raise DecodeError(f"{names.count(twice)} columns are named {twice[:100]!r}; give each a name of its own")
-    wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
+    drop = take.drop if take.needed is None else [name for name in take.drop if name in place]
+    if take.needed and has_names:
+        refuse_others(take, {each.name: _names_of(each) for each in types})
+    wanted = [*(take.columns or ()), *drop, *take.categories, *take.dates]
     for name in [*wanted, *([] if labels is None else [labels])]:
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
