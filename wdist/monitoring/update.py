@@ -253,7 +253,8 @@ def _pair(
     source_split = split_rows(source.n, options.seed, state.split_of_reference)
     tested = len(source_split.test), len(split.test)
     check_confidence(options.confidence, *tested, options.method, (source.name, target.name))
-    warnings += duplicate_warnings(source, target, source_split, split) + scale_warnings(source, target, frame.scaling)
+    warnings = duplicate_warnings(source, target, source_split, split) + warnings
+    warnings += scale_warnings(source, target, frame.scaling)
     seed = int(stream(options.seed, Purpose.UPDATE, number).integers(1 << 62))
     pair = SamplePair(
         source, target, source_split, split, frame.scaling, seed, chosen_device(options.device), numbers=(0, number),

@@ -336,8 +336,8 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
         if name not in place:
             way = instead(name, names, option_of(name, take))
-            if not way and name in take.drop:
-                way = _instead_of_dropping(names, take)
+            if not way and take.needed is None and name not in (*(take.columns or ()), labels):
+                way = _instead_of_naming(name, names, take)
             raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
     left_out = {*take.drop, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [place[name] for name in take.columns]
@@ -349,11 +349,13 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     return kept
 
 
-def _instead_of_dropping(names: Sequence[str], take: Selection) -> str:
-    """What to do where only one of the files has a column that is to be left out."""
-    kept = [name for name in names if name not in take.drop]
-    if not kept or len(repr(kept)) > _LONGEST:
+def _instead_of_naming(name: str, names: Sequence[str], take: Selection) -> str:
+    """What to do where only one of the files has a column that the reading names."""
+    kept = [each for each in names if each not in take.drop]
+    if not kept or len(repr(kept)) > _LONGEST or take.columns is not None:
         return ""
+    if name not in take.drop:
+        return f". If another file has it, take what both have with columns={kept!r}, and leave {name[:100]!r} out here"
     return f". If another file has it, take what both have with columns={kept!r} instead"
 
 
