@@ -57,7 +57,7 @@ SEPARATORS = [
     Case("names of rows without a name, by spaces", text('"a" "b"\n"1" 1 2\n"2" 3 4\n'), error="names of rows"),
     Case("blank lines, which are no rows", text("a,b\n\n1,2\n\n\n3,4\n\n"), rows=ONE_TWO, columns=AB),
     Case("a blank line in one column", text("a\n1\n\n3\n"), error="line 3 is blank", advice=[("missing", "drop")]),
-    Case("a short line", text("a,b\n1,2\n3\n"), error="line 3 has 1 cells"),
+    Case("a short line", text("a,b\n1,2\n3\n"), error="line 3 has 1 cell,"),
     Case("a long line", text("a,b\n1,2\n\n3,4,5\n"), error="line 4 has 3 cells"),
 ]
 NUMBERS = [

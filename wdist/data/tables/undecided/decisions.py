@@ -94,6 +94,8 @@ class Decisions:
         """Whether a column of text has so many values that it names rows, or is prose."""
         count = len(self._levels[name])
         is_own = count >= FEWEST_TEXTS and count > FREE_TEXT_SHARE * self._present[name]
+        if is_own and count <= MAX_LEVELS and sum(map(_is_number, self._levels[name])) > count / 2:
+            return False  # numbers with a word among them, which is to be mended
         return is_own or count > MAX_LEVELS
 
     def _why_free(self, name: str) -> str:
@@ -119,6 +121,14 @@ class Decisions:
 
 def _is_date(level: str) -> bool:
     return DATE.fullmatch(level.strip()) is not None
+
+
+def _is_number(level: str) -> bool:
+    try:
+        float(level)
+    except ValueError:
+        return False
+    return True
 
 
 def _names_of_missing(kind: ColumnType, column: Column) -> list[str]:
