@@ -154,7 +154,7 @@ LINES = [
     Case("carriage returns", text("a,b\r1,2\r3,4\r"), rows=ONE_TWO, columns=AB),
     Case("no end of the last line", text("a,b\n1,2\n3,4"), rows=ONE_TWO, columns=AB),
     Case("blank lines", text("\na,b\n\n1,2\n\n\n3,4\n\n"), rows=ONE_TWO, columns=AB),
-    Case("a blank line in one column", text("a\n1\n\n3\n"), error="line 3 is blank", advice=[("missing", "drop")]),
+    Case("one column with a blank line", text("a\n1\n\n3\n"), error="line 3 is blank", advice=[("missing", "drop")]),
     Case("blank lines at the end of one column", text("a\n1\n3\n\n\n"), rows=[[1.0], [3.0]], columns=["a"]),
     Case("quotes", text('"a","b"\n"1","2"\n3,4\n'), rows=ONE_TWO, columns=AB),
     Case(

@@ -352,7 +352,9 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
 def _instead_of_naming(name: str, names: Sequence[str], take: Selection) -> str:
     """What to do where only one of the files has a column that the reading names."""
     kept = [each for each in names if each not in take.drop]
-    if not kept or len(repr(kept)) > _LONGEST or take.columns is not None:
+    wanted = {*take.drop, *take.categories, *take.dates}
+    is_another = len(wanted) > 1 and wanted.isdisjoint(names)  # a file of something else: its columns are in no other
+    if not kept or len(repr(kept)) > _LONGEST or take.columns is not None or is_another:
         return ""
     if name not in take.drop:
         return f". If another file has it, take what both have with columns={kept!r}, and leave {name[:100]!r} out here"
