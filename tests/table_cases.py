@@ -55,7 +55,7 @@ SEPARATORS = [
     Case("a separator at the end of all lines but one", text("a,b\n1,2,\n3,4,\n"), error="but the first does not"),
     Case("names of rows without a name", text("a,b\nx,1,2\ny,3,4\n"), error="names of rows"),
     Case("names of rows without a name, by spaces", text('"a" "b"\n"1" 1 2\n"2" 3 4\n'), error="names of rows"),
-    Case("a short line", text("a,b\n1,2\n3\n"), error="line 3 has 1 cells"),
+    Case("a short line", text("a,b\n1,2\n3\n"), error="line 3 has 1 cell,"),
     Case("a long line", text("a,b\n1,2\n\n3,4,5\n"), error="line 4 has 3 cells"),
 ]
 NUMBERS = [
@@ -152,7 +152,7 @@ LINES = [
     Case("carriage returns", text("a,b\r1,2\r3,4\r"), rows=ONE_TWO, columns=AB),
     Case("no end of the last line", text("a,b\n1,2\n3,4"), rows=ONE_TWO, columns=AB),
     Case("blank lines", text("\na,b\n\n1,2\n\n\n3,4\n\n"), rows=ONE_TWO, columns=AB),
-    Case("a blank line in one column", text("a\n1\n\n3\n"), error="line 3 is blank", advice=[("missing", "drop")]),
+    Case("one column with a blank line", text("a\n1\n\n3\n"), error="line 3 is blank", advice=[("missing", "drop")]),
     Case("blank lines at the end of one column", text("a\n1\n3\n\n\n"), rows=[[1.0], [3.0]], columns=["a"]),
     Case("quotes", text('"a","b"\n"1","2"\n3,4\n'), rows=ONE_TWO, columns=AB),
     Case(

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.comparison import ComparisonFigures
 from wdist.definitions.docstrings import entries
-from wdist.definitions.figures import percent
+from wdist.definitions.figures import percent, short
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.definitions.results.reprs import in_a_line
 from wdist.errors import OptionError
 from wdist.estimate import called
@@ -52,7 +53,8 @@ class Comparison(ComparisonFigures):
         lines.append(f"  place  {'':<{width}}  {'at least':>10}  {'at most':>10}  {'shown':>10}")
         for each in self.ranking:
             place = f"{each.best}" if each.best == each.worst else f"{each.best}-{each.worst}"
-            figures = "".join(f"  {figure:>10.4g}" for figure in (each.lower_bound, each.upper_bound, each.value))
+            ends = rounded_down(each.lower_bound), rounded_up(each.upper_bound), short(max(0.0, each.value))
+            figures = "".join(f"  {figure:>10}" for figure in ends)
             lines.append(f"  {place:<5}  {each.name:<{width}}{figures}")
         if len(self.differences) > 1:
             lines += ["", *(each.sentence for each in self.differences)]

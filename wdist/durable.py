@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,11 +17,26 @@ def replace_file(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
+        if not path.parent.is_dir():
+            raise no_folder(path) from error
         part.unlink(missing_ok=True)
-        if error.filename is not None:  # messages name the file that was asked for
-            error.filename, error.filename2 = str(path), None
-        raise
+        if error.filename is None:
+            raise
+        # Messages name the file that was asked for, and this one alone: a second name, even None, is printed.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     sync_folder(path.parent)
+
+
+def no_folder(path: Path) -> OSError:
+    """That a file cannot be written, as its folder is not there."""
+    return OSError(errno.ENOENT, f"the folder {path.parent} is not there", str(path))
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a report or another file that can be made again. Raises OSError that names a lacking folder."""
+    if not path.parent.is_dir():
+        raise no_folder(path)
+    path.write_bytes(data)
 
 
 def sync_folder(path: Path) -> None:

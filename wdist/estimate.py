@@ -239,7 +239,8 @@ def _open(
         source_split, target_split, codes = order.pair(*numbers, names=(one, other))
     tested = tested_units((source_split, target_split), codes)
     check_confidence(options.confidence, *tested, options.method, (one, other))
-    warnings += duplicate_warnings(source, target, source_split, target_split)
+    # First what takes the figures' meaning away: behind remarks about columns it would be overlooked.
+    warnings = duplicate_warnings(source, target, source_split, target_split) + warnings
     reference = None if shared is None else _reference(shared, source, options, order)
     fitted = Scaling.fit(options.scale, source, target, source_split, target_split, reference, options.category_cost)
     check_scaled(source, target, fitted)

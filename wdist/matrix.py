@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +22,7 @@ from wdist.definitions.figures import percent
 from wdist.definitions.installing import pip_install
 from wdist.definitions.reading import Reading, Selection
 from wdist.definitions.results.reprs import in_a_line
-from wdist.errors import OptionError, WdistError
+from wdist.errors import OptionError, SampleError, WdistError
 from wdist.estimate import called, compared
 from wdist.inference.pair_matrix import (
     ADJUSTED,
@@ -294,8 +295,29 @@ def open_levels(
     if by == groups:
         raise OptionError(f"by and groups are both {by!r}: a group would be a set of its own; leave groups out")
     name, take = called(table, "the table"), reading_by(reading, by)
-    rows = coded(table, name, Selection.of(take, groups=groups))
+    with by_comes_first(lambda alone: coded(table, name, Selection.of(alone)), by, reading, levels, reference):
+        rows = coded(table, name, Selection.of(take, groups=groups))
     return sets_by(rows, by, levels, reference, None if groups is None else labels_of(table, groups, name, take))
+
+
+@contextmanager
+def by_comes_first(
+    opened: Callable[[Reading], FileRows], by: str, reading: Reading, levels: Sequence[Any] | None, reference: Any
+) -> Iterator[None]:
+    """Where a table is opened: what is wrong with `by` is told before what the other columns still need.
+
+    opened: the table as another reading takes it.
+    """
+    try:
+        yield
+    except SampleError as error:
+        alone = {"columns": [by], "drop": [], "categories": [by], "dates": []}
+        try:
+            rows = opened(reading.model_copy(update=alone))
+        except (SampleError, OptionError):
+            raise error from None
+        partition_of(rows, by, [levels] if isinstance(levels, str) else levels, reference)
+        raise
 
 
 def sets_by(rows: FileRows, by: str, levels: Sequence[Any] | None, reference: Any, labels: NDArray[Any] | None) -> Sets:

@@ -15,7 +15,7 @@ from wdist.definitions.docstrings import entries
 from wdist.definitions.figures import Figures, rows_in_words, summary_lines
 from wdist.definitions.results.reprs import in_a_line
 from wdist.definitions.results.verdict import Verdict, verdict
-from wdist.errors import WdistError
+from wdist.errors import OptionError, WdistError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,6 +122,8 @@ class Result(Figures):
         """
         from wdist.export.plot import draw_result
 
+        if isinstance(ax, str | Path):
+            raise OptionError(f"plot takes axes, not a path; to write a picture: result.plot().savefig({str(ax)!r})")
         return draw_result(self, ax, names or self.names)
 
     def save(self, path: str | Path) -> None:

@@ -115,7 +115,7 @@ def test_export_prints_or_writes(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("all.jsonl").read_text() == monitor.export(format="jsonl")
     code, _, errors = wdist(capsys, "export", "m", "-o", "no/where.csv")
     assert code == 2
-    assert errors == "wdist: no/where.csv cannot be written: No such file or directory; name another file\n"
+    assert errors == "wdist: no/where.csv cannot be written: the folder no is not there; name another file\n"
 
 
 @pytest.mark.parametrize(

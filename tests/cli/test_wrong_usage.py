@@ -12,7 +12,7 @@ from wdist.cli.main import main
             ["estimate", "x.npy"],
             "wdist estimate: B is missing (the second set): wdist estimate A B; see wdist estimate --help",
         ),
-        (["estimate", "x.npy", "y.npy", "more"], "unexpected more"),
+        (["estimate", "x.npy", "y.npy", "more"], "estimate takes two sets"),
         (["estimate", "x.npy", "y.npy", "--seed"], "--seed needs a value: --seed SEED"),
         (["estimate", "x.npy", "y.npy", "--scale"], "--scale needs a value: --scale none|standardize|robust"),
         (["plan", "x.npy"], "wdist plan: B is missing (pilot of the second set): wdist plan A B"),

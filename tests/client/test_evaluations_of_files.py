@@ -64,6 +64,8 @@ def test_a_file_is_scored_as_the_library_scores_it(job: Job) -> None:
         np.testing.assert_array_equal(job.evaluate(rows), scores)
     np.testing.assert_array_equal(job.wait().critic.evaluate("march.csv"), scores)
     np.testing.assert_array_equal(job.evaluate("march-semicolons.csv", separator=";"), scores)
+    pd.read_csv("march.csv").drop(columns="id").to_csv("march-without.csv", index=False)
+    np.testing.assert_array_equal(job.evaluate("march-without.csv"), scores)
     stored = job._client.sample_sets.create("march.csv", **READING)
     np.testing.assert_array_equal(job.evaluate(stored.id), scores)
     with pytest.raises(OptionError, match="separator"):

@@ -14,6 +14,7 @@ import wdist
 from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
 from wdist.definitions.figures import REPORTED, percent
+from wdist.durable import write_file
 from wdist.errors import WdistError
 from wdist.inference.base import Prior
 from wdist.inference.units import Units
@@ -101,7 +102,7 @@ class Certificate:
 
     def save(self, path: str | Path) -> str:
         """Write the file and return its SHA-256."""
-        Path(path).write_bytes(self.content)
+        write_file(Path(path), self.content)
         return self.sha256
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import App, Argument, ArgumentCollection, Parameter, Token, exceptions
@@ -34,6 +37,13 @@ def finite(_: type, value: float | None) -> None:
         raise ValueError("give a finite number")
 
 
+def threshold(_: type, value: float | None) -> None:
+    """A distance is never below 0, so that every result would fail."""
+    finite(_, value)
+    if value is not None and value < 0:
+        raise ValueError("a distance is never below 0: give 0 or more")
+
+
 SetName = Annotated[str, Parameter(converter=set_name, allow_leading_hyphen=True)]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 AsJson = Annotated[Switch, Parameter(name="--json", help="print the result as JSON")]
@@ -56,7 +66,7 @@ Levels = Annotated[
     ),
 ]
 FailAbove = Annotated[
-    float | None, Parameter(validator=finite, metavar="W", help="exit with 1 when a lower bound exceeds W")
+    float | None, Parameter(validator=threshold, metavar="W", help="exit with 1 when a lower bound exceeds W")
 ]
 
 
@@ -70,7 +80,7 @@ def run(app: App, tokens: Sequence[str]) -> int:
     except exceptions.CycloptsError as error:
         chain = error.command_chain or ()
         prog = " ".join(("wdist", *chain))
-        return _wrong(prog, _of_monitors(chain, tokens) or _explained(error, prog))
+        return _wrong(prog, _of_monitors(chain, tokens) or _too_many(error, chain, tokens) or _explained(error, prog))
     run_command: Callable[..., int | None] = command
     return run_command(*bound.args, **bound.kwargs) or 0
 
@@ -121,6 +131,24 @@ def _explained(error: exceptions.CycloptsError, prog: str) -> str:
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
     text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
     return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+def _too_many(error: exceptions.CycloptsError, chain: Sequence[str], tokens: Sequence[str]) -> str | None:
+    """What to do with arguments that a command does not take: several values of one flag, or more than two sets."""
+    from wdist.definitions.reading import Reading
+
+    if not isinstance(error, exceptions.UnusedCliTokensError):
+        return None
+    flags = {f"--{name}" for name in Reading.model_fields if name in ("columns", "drop", "categories", "dates")}
+    for at, flag in enumerate(tokens):
+        if flag in flags:
+            run = [*takewhile(lambda each: not each.startswith("-"), tokens[at + 1 :])]
+            values = [each for each in run if not Path(each).exists()]
+            if len(values) > 1:
+                return f"repeat {flag}: {' '.join(f'{flag} {shlex.quote(each)}' for each in values)}"
+    if list(chain) == ["estimate"]:
+        return "estimate takes two sets; for three: wdist matrix A B C, or wdist compare A B C"
+    return None
 
 
 def _missing(error: exceptions.MissingArgumentError, prog: str) -> str:

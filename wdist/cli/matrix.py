@@ -105,12 +105,14 @@ def _sets(
     """Open the files of a matrix or of a comparison, or one table whose levels are compared."""
     from wdist.data.tables.by import reading_by
     from wdist.errors import OptionError, SampleError
-    from wdist.matrix import Sets, refuse_levels, sets_by
+    from wdist.matrix import Sets, by_comes_first, refuse_levels, sets_by
 
     if by is not None:
         if len(names) != 1:
             raise OptionError(f"--by takes one table, not {len(names)} files")
-        (table,) = open_inputs(names, reading_by(reading, by), groups)
+        opened = lambda alone: open_inputs(names, alone, None)[0].rows  # noqa: E731
+        with by_comes_first(opened, by, reading, levels or None, reference):
+            (table,) = open_inputs(names, reading_by(reading, by), groups)
         return sets_by(table.rows, by, levels or None, reference, table.labels)
     refuse_levels(levels or None, reference)
     try:

@@ -148,6 +148,8 @@ def _recipe(document: Mapping[str, Any], given: Reading) -> tuple[Reading, Encod
     if not isinstance(recipe, dict):
         return given, None
     reading = Reading.checked(**recipe["reading"] | given.model_dump(exclude_defaults=True))
+    if not (given.drop or given.columns):
+        reading = reading.for_more(document.get("columns"))  # new rows need not have what the certified ones left out
     return reading, None if recipe["encoding"] is None else Encoding.from_json(recipe["encoding"])
 
 

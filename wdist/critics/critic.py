@@ -20,6 +20,7 @@ from wdist.critics.registry import find_family
 from wdist.data.columns import check_names
 from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
+from wdist.data.sources.advice import without_advice
 from wdist.data.sources.files import FileRows
 from wdist.data.tables.encoding import Encoding
 from wdist.definitions.reading import Selection
@@ -73,8 +74,8 @@ class CriticInput:
 
     @property
     def take(self) -> Selection:
-        """The selection by which files and frames are read."""
-        return Selection(**({} if self.recipe is None else self.recipe["reading"]))
+        """The selection by which files and frames are read: columns that the critic does not take may be absent."""
+        return Selection(**({} if self.recipe is None else self.recipe["reading"])).for_more(self.columns)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types, without columns and recipe, which no computation needs; with the kinds of columns."""
@@ -212,6 +213,11 @@ class Critic:
         except OptionError:  # about a layout, which only rows of another kind leave open
             kind = "tables" if len(shape) == 1 else "images"
             raise SampleError(f"rows: this critic takes {kind} with rows of shape {shape}; give such rows") from None
+        except SampleError as error:
+            wrong, options = without_advice(str(error))
+            if not options:
+                raise
+            raise SampleError(f"{wrong}. Rows are read as the sets of the critic were: mend these") from error
         names = samples.names
         if names is None and hasattr(rows, "columns"):  # a frame whose columns nobody named is no array
             names = [str(k) for k in range(samples.dimension)]

@@ -15,6 +15,8 @@ Hashes = NDArray[np.uint64]
 
 SCALE_RATIO = 1_000.0  # largest over smallest deviation; beyond it the widest columns dominate the Euclidean distance
 STEP_SHARE = 0.01  # of a column's spread; values stored in, or trained in, coarser steps are told of
+FEWEST_IDENTIFIERS = 20  # rows a side; fewer different numbers are no sign of anything
+DENSE = 2  # times as many whole numbers as rows, at most, between the least and the greatest identifier
 SPREAD_ROWS = 10_000  # rows a side from which a column's spread is computed
 TRAINING_ROUNDOFF = 2.0**-24  # of float32, in which critics are trained
 SMALLEST_SPREAD = 1e-36  # weights are stored in float32, which ends at 1e-38
@@ -61,7 +63,7 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
         for samples, statistics in ((source, p), (target, q))
         if not np.any(statistics.deviation)
     ]
-    return constant + resolution_warnings(source, target)
+    return constant + resolution_warnings(source, target) + identifier_warnings(source, target)
 
 
 def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
@@ -70,6 +72,61 @@ def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
     if source.table is None or target.table is None:
         return notes
     return notes + agreement_warnings(source.table, target.table, source.name, target.name)
+
+
+def identifier_warnings(source: SampleSet, target: SampleSet) -> list[str]:
+    """Warn of columns of a table that name the rows: whole numbers, each once in a set, and close to one another.
+
+    A measurement is not so: of 20 draws among 40 numbers two are equal, with a probability above 0.99. Columns that
+    count from 0 or 1 are told of where a set is read.
+    """
+    if source.is_image or source.names is None or source.dimension < 2:
+        return []
+    found = [
+        name for column, name in _numbers_of(source)
+        if all(_is_identifier(each, column) for each in (source, target))
+        and not any(f"column {name!r} holds" in note for each in (source, target) for note in each.notes)
+    ]  # fmt: skip
+    if not found:
+        return []
+    shown = ", ".join(repr(name[:100]) for name in found[:5]) + (", ..." if len(found) > 5 else "")
+    holds, names = ("holds", "it names") if len(found) == 1 else ("hold", "they name")
+    return [
+        f"column{'' if len(found) == 1 else 's'} {shown} {holds} a value of its own in every row, as numbers of "
+        f"customers do: if {names} rows, that says nothing of the populations, but counts in the distance; leave "
+        f"{'it' if len(found) == 1 else 'them'} out with drop={found[:5]!r}"
+    ]
+
+
+def _numbers_of(samples: SampleSet) -> list[tuple[int, str]]:
+    """Places and names of the columns of numbers; times follow one another in every table that is a series."""
+    if samples.encoding is None:
+        return list(enumerate(samples.names or ()))
+    columns = samples.encoding.schema.columns
+    is_number = samples.encoding.is_number
+    return [
+        (k, columns[at].name)
+        for k, at in enumerate(samples.encoding.table_columns)
+        if is_number[k] and columns[at].kind == "number"
+    ]
+
+
+def _is_identifier(samples: SampleSet, column: int) -> bool:
+    """Whether a column holds whole numbers, no two of them equal, that lie close to one another."""
+    low, high = (float(getattr(samples.statistics, end)[column]) for end in ("minimum", "maximum"))
+    is_close = low.is_integer() and high.is_integer() and samples.n - 1 <= high - low < DENSE * samples.n
+    if samples.n < FEWEST_IDENTIFIERS or not is_close:
+        return False
+    seen = np.zeros(int(high - low) + 1, dtype=np.bool_)
+    for start in range(0, samples.n, SPREAD_ROWS):
+        values = np.asarray(samples.array[start : start + SPREAD_ROWS])[:, column].astype(np.float64)
+        if not np.all(np.isfinite(values)) or np.any(values % 1):
+            return False
+        places = (values - low).astype(np.int64)
+        if len(np.unique(places)) < len(places) or seen[places].any():
+            return False
+        seen[places] = True
+    return True
 
 
 def check_scaled(source: SampleSet, target: SampleSet, scale: Scaling) -> None:
@@ -271,9 +328,10 @@ def duplicate_warnings(source: SampleSet, target: SampleSet, source_split: Split
             )
     shared = 0 if is_discrete else _repeated(*both)
     if shared > SHARED_SHARE * target.n:
-        warnings.append(
+        warnings.insert(  # of all that a result warns of, this leaves least of it
+            0,
             f"{shared:,} of {target.n:,} rows of {target.name} also occur in {source.name}: the sets are not "
-            "independent draws, and the bound and the p-value do not hold"
+            "independent draws, and the bound and the p-value do not hold",
         )
     return warnings
 

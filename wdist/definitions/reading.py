@@ -6,9 +6,10 @@ the form of the web page are made from these fields, as those of an estimate are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 
 from wdist.definitions.forms import words
 from wdist.definitions.refusals import checked
@@ -29,6 +30,7 @@ class Reading(BaseModel):
     """How a file or a frame is read. The same reading applies to all sets that are compared."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    _needed: tuple[str, ...] | None = PrivateAttr(None)
 
     columns: Names | None = Field(
         default=None,
@@ -126,6 +128,20 @@ class Reading(BaseModel):
         """The reading with these values. Raises OptionError, which names the option and what it must be."""
         return checked(cls, given)
 
+    def for_more(self, columns: Sequence[str] | None) -> Self:
+        """The same reading for rows that are read later, of which these columns are needed.
+
+        Those that it leaves out need not be there then. columns: None if their names are not known.
+        """
+        again = self.model_copy()
+        again._needed = tuple(columns or ())
+        return again
+
+    @property
+    def needed(self) -> tuple[str, ...] | None:
+        """The columns that rows read later must have; None where the reading is of the first rows."""
+        return self._needed
+
     @field_validator("categories", "dates")
     @classmethod
     def _is_taken(cls, names: list[str], others: ValidationInfo) -> list[str]:
@@ -163,10 +179,11 @@ class Selection(Reading):
         """What a reading takes: the rows without the column `groups`, or with `labels` the labels of these rows."""
         fields = {name: getattr(reading, name) for name in Reading.model_fields}
         if labels is not None:
-            return cls.checked(**fields, labels=labels)
-        if groups is None:
-            return cls.checked(**fields)
-        return cls.checked(**fields | {"drop": [*dict.fromkeys([*reading.drop, groups])]})
+            fields["labels"] = labels
+        elif groups is not None:
+            fields["drop"] = [*dict.fromkeys([*reading.drop, groups])]
+        made = cls.checked(**fields)
+        return made if reading.needed is None else made.for_more(reading.needed)
 
     @property
     def of_a_table(self) -> bool:

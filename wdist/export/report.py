@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import wdist
 from wdist.definitions.figures import percent, summary_lines
 from wdist.definitions.results.numbers import rounded_down, three_digits
+from wdist.durable import write_file
 from wdist.errors import WdistError
 from wdist.export.pictures import curve_picture, histogram_picture, interval_picture
 from wdist.export.plot import kept_witness
@@ -44,7 +45,7 @@ footer, .soft { opacity: .75 }
 
 def write_report(result: Result, path: str | Path, names: tuple[str, str], rows: int = 0) -> None:
     """Write the report. See `Result.report`."""
-    Path(path).write_text(report_text(result, names, rows), encoding="utf-8", errors="backslashreplace")
+    write_file(Path(path), report_text(result, names, rows).encode(errors="backslashreplace"))
 
 
 def report_text(result: Result, names: tuple[str, str], rows: int = 0) -> str:

@@ -31,6 +31,7 @@ REFUSED = {
     "max_seconds": "give update_steps, so that an update can be repeated",
     "planned_steps": "give steps and update_steps",
     "statements": "its bounds hold together already",
+    **dict.fromkeys(("threshold", "alarm", "alarm_over", "fail_above", "limit"), "did you mean alarm_above?"),
 }
 """Options of an estimate that are asked for, and what to do instead."""
 

@@ -202,7 +202,8 @@ def _open(state: MonitorState, reference: Reference, batch: Any, name: str | Non
     if name is not None and not isinstance(name, str):
         raise OptionError(f"name is {name!r:.60}; it must be text")
     with read_as_reference():
-        opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, state.reading)
+        reading = state.reading.for_more(None)  # a batch need not have what the reference left out
+        opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, reading)
     content = content_of(opened)
     if (earlier := state.batches.get(content.sha256)) is not None:
         raise RepeatedBatchError(
@@ -252,7 +253,8 @@ def _pair(
     source_split = split_rows(source.n, options.seed, state.split_of_reference)
     tested = len(source_split.test), len(split.test)
     check_confidence(options.confidence, *tested, options.method, (source.name, target.name))
-    warnings += duplicate_warnings(source, target, source_split, split) + scale_warnings(source, target, frame.scaling)
+    warnings = duplicate_warnings(source, target, source_split, split) + warnings
+    warnings += scale_warnings(source, target, frame.scaling)
     seed = int(stream(options.seed, Purpose.UPDATE, number).integers(1 << 62))
     pair = SamplePair(
         source, target, source_split, split, frame.scaling, seed, chosen_device(options.device), numbers=(0, number),

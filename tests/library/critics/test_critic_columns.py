@@ -30,7 +30,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
     ),
     "another name": (
         lambda: FRAME.rename(columns={"c": "z"}),
-        "c only in the critic, z only in the rows; give both a, b, c",
+        "it lacks 'c', and has 'z': give it the columns a, b, c, in that order",
         "the columns a, b, z; this critic takes a, b, c",
     ),
     "the numbers of pandas": (
@@ -38,8 +38,16 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
         "a, b, c only in the critic, 0, 1, 2 only in the rows",
         "the columns 0, 1, 2; this critic takes a, b, c",
     ),
-    "one column more": (lambda: FRAME.assign(d=1.0), "d only in the rows", "the columns a, b, c, d"),
-    "one column less": (lambda: FRAME[["a", "b"]], "c only in the critic", "the columns a, b; this"),
+    "one column more": (
+        lambda: FRAME.assign(d=1.0),
+        "it has 'd': give it the columns a, b, c",
+        "the columns a, b, c, d",
+    ),
+    "one column less": (
+        lambda: FRAME[["a", "b"]],
+        "it lacks 'c': give it the columns a, b, c",
+        "the columns a, b; this",
+    ),
     "a missing value": (
         lambda: FRAME.assign(b=FRAME.b.where(FRAME.index != 7)),
         r"rows: column 'b', row 7 \(the first is 0\) has a missing value",
@@ -154,3 +162,23 @@ def test_numbered_columns_keep_their_order(tmp_path: Path) -> None:
         with pytest.raises(error, match="1, 0, 2"):
             scorer.evaluate(numbered[[1, 0, 2]])
         np.testing.assert_array_equal(scorer.evaluate(numbered), scorer.evaluate(FRAME.to_numpy()))
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_columns_that_were_left_out_need_not_be_there(tmp_path: Path, as_file: bool) -> None:
+    extra = FRAME.assign(city="Rome", born="2001-02-03")
+    critic = wdist.estimate_w1(extra.assign(a=FRAME.a + 1), extra, drop=["city", "born"], **QUICK).critic
+
+    def given(frame: pd.DataFrame) -> Any:
+        if not as_file:
+            return frame
+        frame.to_csv(tmp_path / "rows.csv", index=False, float_format="%.17g")
+        return tmp_path / "rows.csv"
+
+    for there in (extra, extra.drop(columns="city"), FRAME):
+        np.testing.assert_array_equal(critic.evaluate(given(there)), critic.evaluate(FRAME.to_numpy()))
+    with pytest.raises(SampleError, match="it lacks 'b', 'c': give it the columns a, b, c, in that order") as refused:
+        critic.evaluate(given(extra[["a", "city"]]))
+    with pytest.raises(SampleError, match="column 'b'") as of_text:
+        critic.evaluate(given(FRAME.assign(b="many")))
+    assert "=" not in f"{refused.value}{of_text.value}", "evaluate takes no options"

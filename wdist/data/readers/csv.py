@@ -148,7 +148,7 @@ class _Table:
             pa_csv.ReadOptions(use_threads=False, block_size=max(BLOCK_BYTES, 4 * longest), column_names=keys),
             pa_csv.ParseOptions(
                 delimiter=dialect.separator, newlines_in_values=self.sample.has_quotes,
-                invalid_row_handler=self._skip_comment if self.sample.has_comments else None,
+                invalid_row_handler=self._skip_odd_line if self.sample.has_odd_lines else None,
             ),
             pa_csv.ConvertOptions(
                 column_types=kinds, include_columns=[keys[k] for k in wanted], null_values=list(MISSING),
@@ -157,7 +157,9 @@ class _Table:
         )  # fmt: skip
         yield from reader
 
-    def _skip_comment(self, row: Any) -> str:
+    def _skip_odd_line(self, row: Any) -> str:
+        if not row.text.strip():  # an empty line is none to Arrow, but one of spaces is
+            return "skip"
         if not row.text.lstrip().startswith("#"):
             return "error"
         self.comments.append(row.number)
@@ -220,8 +222,8 @@ class _Table:
             begins, before = first + before, ends
             text = (each[0] if each else "") if quoted else each
             count = len(each) if quoted else text.count(self.dialect.separator) + 1
-            is_comment = text.lstrip().startswith("#") and count != self.dialect.width
-            if not (each if quoted else text.strip("\r\n")) or (is_comment and not with_comments):
+            is_odd = (not text.strip() or text.lstrip().startswith("#")) and count != self.dialect.width
+            if not (each if quoted else text.strip("\r\n")) or (is_odd and not with_comments):
                 continue
             if record == 0:
                 return begins
@@ -239,8 +241,9 @@ class _Table:
             return self._not_a_number(int(found[1]), line, found[3])
         if found := _WIDTH.search(message):
             where = f"line {self._line_of(int(found[1]) - 1, with_comments=True)}" if found[1] else "a line"
+            cells = "1 cell" if found[3] == "1" else f"{found[3]} cells"
             return DecodeError(
-                f"{where} has {found[3]} cells, the lines before have {found[2]}: give all the same; if it is another "
+                f"{where} has {cells}, the lines before have {found[2]}: give all the same; if it is another "
                 f"character that separates cells, say which with {asked('separator', ';')}"
             )
         if found := _NOT_UTF8.search(message):

@@ -19,7 +19,7 @@ from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import LEFT_OUT, KeptRows
-from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of
+from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of, refuse_others
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.undecided.decisions import MAX_LEVELS, Decisions
@@ -340,14 +340,17 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     place = {name: k for k, name in enumerate(names)}
     if has_names and (twice := repeated(names)) is not None:
         raise DecodeError(f"{names.count(twice)} columns are named {twice[:100]!r}; give each a name of its own")
-    wanted = [*(take.columns or ()), *take.drop, *take.categories, *take.dates]
+    drop = take.drop if take.needed is None else [name for name in take.drop if name in place]
+    if take.needed and has_names:
+        refuse_others(take, {each.name: _names_of(each) for each in types})
+    wanted = [*(take.columns or ()), *drop, *take.categories, *take.dates]
     for name in [*wanted, *([] if labels is None else [labels])]:
         if not has_names:
             raise DecodeError(f"the columns have no names by which to choose {name[:100]!r}")
         if name not in place:
             way = instead(name, names, option_of(name, take))
-            if not way and name in take.drop:
-                way = _instead_of_dropping(names, take)
+            if not way and take.needed is None and name not in (*(take.columns or ()), labels):
+                way = _instead_of_naming(name, names, take)
             raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
     left_out = {*take.drop, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [place[name] for name in take.columns]
@@ -359,11 +362,15 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     return kept
 
 
-def _instead_of_dropping(names: Sequence[str], take: Selection) -> str:
-    """What to do where only one of the files has a column that is to be left out."""
-    kept = [name for name in names if name not in take.drop]
-    if not kept or len(repr(kept)) > _LONGEST:
+def _instead_of_naming(name: str, names: Sequence[str], take: Selection) -> str:
+    """What to do where only one of the files has a column that the reading names."""
+    kept = [each for each in names if each not in take.drop]
+    wanted = {*take.drop, *take.categories, *take.dates}
+    is_another = len(wanted) > 1 and wanted.isdisjoint(names)  # a file of something else: its columns are in no other
+    if not kept or len(repr(kept)) > _LONGEST or take.columns is not None or is_another:
         return ""
+    if name not in take.drop:
+        return f". If another file has it, take what both have with columns={kept!r}, and leave {name[:100]!r} out here"
     return f". If another file has it, take what both have with columns={kept!r} instead"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from urllib.parse import quote
 
+from wdist.data.columns import kept_name
+from wdist.data.tables.found import DecodeError
 from wdist.definitions.reading import Selection
 
 NAMED = 10  # columns in a message
@@ -47,6 +49,28 @@ def option_of(name: str, take: Selection) -> str | None:
     return next((option for option in _EACH if name in (getattr(take, option) or ())), None)
 
 
+def refuse_others(take: Selection, columns: Mapping[str, Sequence[str]]) -> None:
+    """Raise DecodeError if rows that are read later lack columns that are needed, or have more.
+
+    columns: of the rows, each with the names of what it holds, as a column of lists has one for each of its parts.
+    """
+    needed = [*dict.fromkeys(take.needed or ())]
+    known, more = {kept_name(name) for name in needed}, []
+    if take.columns is None:
+        more = [
+            name
+            for name, parts in columns.items()
+            if name not in take.drop and known.isdisjoint(map(kept_name, (name, *parts)))
+        ]
+    there = {kept_name(name) for name, parts in columns.items() for name in (name, *parts)}
+    lacking = [name for name in needed if kept_name(name) not in there]
+    said = f"it lacks {_shown(lacking)}" if lacking else ""
+    if more:
+        said += f"{', and has' if said else 'it has'} {_shown(more)}"
+    if said:
+        raise DecodeError(f"{said}: give it the columns {', '.join(needed)[:300]}, in that order")
+
+
 def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:
     """What a refusal of one column of text says of the others, so that all can be settled at once.
 
@@ -59,6 +83,11 @@ def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:
         if names
     ]
     return f"; {' and '.join(said)}, too" if said else ""
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(repr(name[:100]) for name in names[:NAMED]) + more
 
 
 def is_unicode(text: str) -> bool:

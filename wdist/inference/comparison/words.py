@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wdist.definitions.comparison import Difference, Growth, Standing
-from wdist.definitions.figures import percent
+from wdist.definitions.figures import percent, short
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 
 _TOO_MANY = 1e4  # times as many rows: the critics then show no difference to speak of
 _NAMED = 6  # candidates in a sentence
@@ -63,16 +64,17 @@ def difference_sentence(case: Case, difference: Difference, rows: int | None) ->
         is_first = difference.answer == "yes"
         nearer, farther = (first, second) if is_first else (second, first)
         least, most = (lower, upper) if is_first else (-upper, -lower)
-        said = f"{nearer} is closer to {reference} than {farther}, by {least:.4g} to {most:.4g} ({case.sure})"
+        by = f"by {rounded_down(least)} to {rounded_up(most)} ({case.sure})"
+        said = f"{nearer} is closer to {reference} than {farther}, {by}"
         return f"{said}; {equal}." if equal else f"{said}."
     if equal:
-        return f"{equal}: their distances differ by {lower:.4g} to {upper:.4g} ({case.sure})."
-    apart = f"the difference lies between {lower:.4g} and {upper:.4g} ({case.sure})"
+        return f"{equal}: their distances differ by {rounded_down(lower)} to {rounded_up(upper)} ({case.sure})."
+    apart = f"the difference lies between {rounded_down(lower)} and {rounded_up(upper)} ({case.sure})"
     nearer = first if difference.shown > 0 else second
     if difference.growth is None:
         needed = "The critics show no difference, so that no number of rows can be named."
     else:
-        shown = f"if the difference is {abs(difference.shown):.4g}, as the critics show"
+        shown = f"if the difference is {short(abs(difference.shown))}, as the critics show"
         needed = f"{nearer} seems closer; {_needed(difference.growth, rows)} {shown}."
     if difference.answer == "more-rows":
         return f"These rows do not show whether {first} is closer to {reference} than {second}: {apart}. {needed}"

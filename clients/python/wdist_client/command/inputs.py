@@ -85,12 +85,12 @@ class Session:
 
     def read_alike(self, identifiers: Iterable[str | None], given: Mapping[str, Any], file: str) -> dict[str, Any]:
         """How a file is read that belongs to stored sets: as the first that is still there, but for what is given."""
-        from wdist_client.rows.reading import read_alike  # pydantic, for which --help does not wait
+        from wdist_client.rows.reading import of_more, read_alike  # pydantic, for which --help does not wait
 
         stored: Mapping[str, Any] = {}
         for each in identifiers:
             with suppress(NotFound):
-                stored = {} if each is None else self.client.sample_sets.get(each).reading or {}
+                stored = {} if each is None else of_more(self.client.sample_sets.get(each))
                 break
         return read_alike(stored, {"member": archive_member(file)[1], **given}, file)
 

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator
 
 from wdist_client.contract import ComparisonFigures
+from wdist_client.display.numbers import rounded_down, rounded_up, short
 from wdist_client.display.text import percent
 
 _HEAD = ("place", "", "at least", "at most", "shown")
@@ -51,4 +52,5 @@ def _left_out(found: ComparisonFigures) -> list[str]:
 def _rows(found: ComparisonFigures) -> Iterator[tuple[str, ...]]:
     for each in found.ranking:
         place = f"{each.best}" if each.best == each.worst else f"{each.best}-{each.worst}"
-        yield place, each.name, *(f"{figure:.4g}" for figure in (each.lower_bound, each.upper_bound, each.value))
+        ends = rounded_down(each.lower_bound), rounded_up(each.upper_bound)
+        yield place, each.name, *ends, short(max(0.0, each.value))

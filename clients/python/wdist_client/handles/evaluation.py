@@ -22,7 +22,7 @@ from wdist_client.rows.arrays import as_array, check_values
 from wdist_client.rows.columns import check_names, names_of
 from wdist_client.rows.frames import frame_of
 from wdist_client.rows.payload import payload
-from wdist_client.rows.reading import checked, read_alike
+from wdist_client.rows.reading import checked, of_more, read_alike
 from wdist_client.uploads import create_sample_set, is_id
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def reading_of(estimate: Estimate, retries: Retries) -> Flow[Mapping[str, Any]]:
             stored = yield from fetched(f"/v1/sample-sets/{each}", SampleSet, retries)
         except NotFound:
             continue
-        return stored.reading or {}
+        return of_more(stored)
     return {}
 
 

@@ -17,7 +17,7 @@ from wdist_client.models import MonitorState, MonitorUpdate, Page, SampleSet, Up
 from wdist_client.options import given, told_apart
 from wdist_client.requests import Request
 from wdist_client.rows.columns import names_of
-from wdist_client.rows.reading import read_alike
+from wdist_client.rows.reading import of_more, read_alike
 from wdist_client.uploads import create_sample_set, is_id
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def as_the_reference(
     is_read = is_file(data) or (not isinstance(data, SampleSet) and names_of(data) is not None)
     if is_read and monitor.reference_set is not None:
         stored = yield from fetched(f"/v1/sample-sets/{monitor.reference_set}", SampleSet, retries)
-        return read_alike(stored.reading, part, data), key  # type: ignore[return-value]  # the options of a reading
+        return read_alike(of_more(stored), part, data), key  # type: ignore[return-value]  # the options of a reading
     return part, key
 
 

@@ -18,6 +18,7 @@ _OF_FILES = frozenset(
 )  # which say nothing of a frame
 _EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
 _LOOKED_AT = 10_000  # columns among which one of a near name is sought
+_MOST_TAKEN, _LONGEST_NAME = 1000, 200  # columns that a request names, and characters of a name that is kept whole
 _UNNAMED = re.compile(r"(Unnamed: 0(\.\d+)*)?|__index_level_\d+__")  # what pandas and polars call an index in a file
 
 
@@ -133,6 +134,20 @@ def _comparable(name: str, value: Any) -> Any:
 def written(given: Mapping[str, Any]) -> str:
     """The options as one writes them in Python; `advice.in_flags` makes flags of them."""
     return ", ".join(f"{name}={list(v) if options()[name] is list else v!r}" for name, v in given.items())
+
+
+def of_more(stored: Any) -> dict[str, Any]:
+    """The reading of a stored set for data that is read later, which need not have the columns that it leaves out.
+
+    Columns of lists have other names in the set than in a file, so that they cannot be taken by them.
+    """
+    kept, columns = dict(stored.reading or {}), stored.columns
+    if not kept.get("drop") or kept.get("columns") is not None or kept.get("by") or not columns:
+        return kept
+    if len(columns) > _MOST_TAKEN or any(name.endswith("]") or len(name) >= _LONGEST_NAME for name in columns):
+        return kept
+    del kept["drop"]
+    return {**kept, "columns": list(columns)}
 
 
 def read_alike(stored: Mapping[str, Any] | None, given: Mapping[str, Any], data: Any) -> dict[str, Any]:

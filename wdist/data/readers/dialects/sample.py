@@ -15,6 +15,7 @@ from wdist.data.tables.found import DecodeError, TooLargeError
 from wdist.data.tables.naming import asked
 
 MAX_LINE_BYTES = 16 << 20
+_MARKS = (b"#", b" ", b"\t")  # with which a line begins that may be a comment, or blank
 _LINES, _BYTES = 1_000, 1 << 20  # of the beginning
 _LONG_LINES = 20  # of the beginning, where lines are long
 _WINDOWS, _WINDOW_BYTES = 16, 32 << 10  # of the rest
@@ -28,7 +29,7 @@ class Sample:
     lines: the first lines that are neither blank nor comments, with their ends. numbers: their line numbers, from 1.
     offsets, ends: where each begins and ends, in bytes. later: lines from the rest of the file. comments:
     the comment lines before the first line. separator: the one that a line `sep=;` names. is_whole: whether the file
-    ends with `lines`.
+    ends with `lines`. has_odd_lines: whether some may be comments, or hold only spaces.
     """
 
     lines: list[str]
@@ -39,7 +40,7 @@ class Sample:
     comments: list[str]
     separator: str | None
     has_quotes: bool
-    has_comments: bool
+    has_odd_lines: bool
     is_whole: bool
     _parsed: dict[str, list[list[str]]] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ def sample(file: IO[bytes]) -> Sample:
     if not lines:
         raise DecodeError("it is empty, apart from blank lines and comments")
     later = [line for block in _windows(file, len(head), size) for line in block]
-    has_quotes, has_comments = _marks(file, offsets[0])
+    has_quotes, has_odd_lines = _marks(file, offsets[0])
     return Sample(
         lines,
         numbers,
@@ -91,23 +92,23 @@ def sample(file: IO[bytes]) -> Sample:
         comments,
         separator,
         has_quotes,
-        has_comments,
+        has_odd_lines,
         len(head) == size and len(lines) <= _LINES,
     )
 
 
 def _marks(file: IO[bytes], start: int) -> tuple[bool, bool]:
-    """Whether there are quotes, and lines that begin with #, anywhere from this byte on."""
-    has_quotes = has_comments = False
+    """Whether there are quotes, and lines that begin with # or a space, anywhere from this byte on."""
+    has_quotes = has_odd_lines = False
     file.seek(start)
     last = b""
     while block := file.read(BLOCK_BYTES):
         has_quotes = has_quotes or b'"' in block
-        if not has_comments and b"#" in block:
+        if not has_odd_lines and any(mark in block for mark in _MARKS):
             joined = last + block
-            has_comments = b"\n#" in joined or b"\r#" in joined
+            has_odd_lines = any(end + mark in joined for end in (b"\n", b"\r") for mark in _MARKS)
         last = block[-1:]
-    return has_quotes, has_comments
+    return has_quotes, has_odd_lines
 
 
 def has_odd_quotes(file: IO[bytes], start: int, separator: str) -> bool:
@@ -157,7 +158,7 @@ def _first_lines(head: bytes, start: int) -> tuple[list[str], list[int], list[in
         except UnicodeDecodeError:
             raise not_utf8(number) from None
         begins, at = at, at + len(raw)
-        if not line.strip("\r\n"):
+        if not line.strip() and (" " in line or not line.strip("\r\n")):  # tabs alone may be empty cells
             continue
         if line.startswith("#"):
             if not lines:

@@ -106,6 +106,8 @@ class _File:
         take, places = self.take, {name: k for k, name in enumerate(names)}
         for name in sorted(self._named() | set(take.drop)):
             if name not in places and name not in obs:
+                if take.needed is not None and name in take.drop:
+                    continue
                 there = ", ".join(obs)[:300] or "none"
                 way = instead(name, [*obs, *names], option_of(name, take))
                 raise DecodeError(f"no column is named {name[:100]!r}; obs has {there}{way}")

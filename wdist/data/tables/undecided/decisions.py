@@ -14,6 +14,8 @@ from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.definitions.reading import Selection
 
 MAX_LEVELS = 1_000  # of a column; one with more is an identifier or free text
+FREE_TEXT_SHARE = 0.9  # of rows with a text of their own, above which a column is no category either
+FEWEST_TEXTS = 20  # fewer may be names of levels with one row each
 MOST_ROWS = 1 << 20  # that are looked at after a refusal: a second or two
 DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 
@@ -26,6 +28,7 @@ class Decisions:
         self._first: UndecidedError | None = None
         self._rows = self._incomplete = 0
         self._levels: dict[str, set[str]] = {}  # of columns of text that are not declared
+        self._present: dict[str, int] = {}  # how many values they have
         self._times: dict[str, None] = {}  # columns of dates or times whose unit is not said
         self._missing: dict[str, None] = {}  # columns with missing values
         self._has_vectors = self._is_cut = False
@@ -49,8 +52,9 @@ class Decisions:
                     self._times[kind.name] = None
             elif kind.kind == "text":
                 levels = self._levels.setdefault(kind.name, set())
+                used = column.values if column.missing is None else column.values[~column.missing]
+                self._present[kind.name] = self._present.get(kind.name, 0) + len(used)
                 if len(levels) <= MAX_LEVELS:
-                    used = column.values if column.missing is None else column.values[~column.missing]
                     levels.update(column.levels[k] for k in np.unique(used)[: MAX_LEVELS + 1])
             if self._take.missing == "error" and (missing := missing_in(column)) is not None and missing.any():
                 lost |= missing
@@ -76,6 +80,8 @@ class Decisions:
             where = _listed(list(self._missing), has_names=self._has_names)
             of += "has " if self._incomplete == 1 else "have "
             said += f"; {of}" + (f"one, in {where}" if own is None else f"missing values, in {where}{self._ways()}")
+        if free := [name for name in text if self._is_free(name)]:
+            said += f"; {', '.join(self._why_free(name) for name in free[:NAMED])}"
         options = [*self._options(text, dates)]
         is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
         return DecodeError(f"{said}. All at once: {asked_together(options)}" if is_for_several else said)
@@ -84,13 +90,26 @@ class Decisions:
         dated = {name: bool(levels) and all(map(_is_date, levels)) for name, levels in self._levels.items()}
         return [name for name in dated if not dated[name]], [name for name in dated if dated[name]]
 
+    def _is_free(self, name: str) -> bool:
+        """Whether a column of text has so many values that it names rows, or is prose."""
+        count = len(self._levels[name])
+        is_own = count >= FEWEST_TEXTS and count > FREE_TEXT_SHARE * self._present[name]
+        if is_own and count <= MAX_LEVELS and sum(map(_is_number, self._levels[name])) > count / 2:
+            return False  # numbers with a word among them, which is to be mended
+        return is_own or count > MAX_LEVELS
+
+    def _why_free(self, name: str) -> str:
+        count = len(self._levels[name])
+        many = f"{count:,}" if count <= MAX_LEVELS else f"more than {MAX_LEVELS:,}"
+        return f"{name[:100]!r} has {many} different texts in {self._present[name]:,} rows"
+
     def _ways(self) -> str:
         more = "" if self._has_vectors else f", {asked('missing', 'level')} makes each a level of its own"
         return f": {asked('missing', 'drop')} leaves such rows out{more}"
 
     def _options(self, text: Sequence[str], dates: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Options that settle everything: what has too many values for a category is left out."""
-        out = [name for name in text if len(self._levels[name]) > MAX_LEVELS]
+        out = [name for name in text if self._is_free(name)]
         yield from (("categories", name) for name in text if name not in out)
         yield from (("dates", name) for name in dates)
         if (dates or self._times) and self._take.time_unit is None:
@@ -102,6 +121,14 @@ class Decisions:
 
 def _is_date(level: str) -> bool:
     return DATE.fullmatch(level.strip()) is not None
+
+
+def _is_number(level: str) -> bool:
+    try:
+        float(level)
+    except ValueError:
+        return False
+    return True
 
 
 def _names_of_missing(kind: ColumnType, column: Column) -> list[str]:
