@@ -1,4 +1,6 @@
-"""Compile what a server imports: python compile_imported.py ROOT...; the Dockerfile uses it, for the layers in ROOT.
+"""Compile what a server imports: python compile_imported.py STANDARD ROOT...; the Dockerfile uses it.
+
+Each ROOT is what becomes a layer. The bytecode of Python's own modules goes to STANDARD: official images have none.
 
 A server on a read-only root would compile it again in each process. All else stays source, which halves the bytecode.
 The files say nothing about the time of their sources, so that they are the same in each build.
@@ -7,9 +9,10 @@ The files say nothing about the time of their sources, so that they are the same
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import py_compile
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -54,24 +57,30 @@ def loaded_files(folders: list[Path]) -> set[Path]:
     return {file for file in files if file.suffix == ".py"}
 
 
-def main(roots: list[Path]) -> None:
+def main(standard: Path, roots: list[Path]) -> None:
     inside = Path(sys.prefix).relative_to("/")
     folders = [folder for root in roots for folder in (root / inside).glob("lib/python3*/site-packages")]
     loaded = loaded_files(folders)
     count = 0
+    for file in sorted(loaded):
+        if file.is_relative_to(sysconfig.get_path("stdlib")):
+            count += compiled(file, file, standard / importlib.util.cache_from_source(str(file)).lstrip("/"))
     for root, folder in zip(roots, folders, strict=True):
         is_whole = (folder / WHOLE).is_dir()
         for file in sorted(folder.rglob("*.py")):
             if is_whole or file in loaded or file.relative_to(folder).parts[0] in OWN:
-                path_in_image = Path("/") / file.relative_to(root)
-                with suppress(py_compile.PyCompileError):  # templates, and tests of what does not compile
-                    py_compile.compile(
-                        str(file), dfile=str(path_in_image), doraise=True,
-                        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-                    )  # fmt: skip
-                    count += 1
+                count += compiled(file, "/" / file.relative_to(root), Path(importlib.util.cache_from_source(str(file))))
     print(f"{count:,} modules compiled")
 
 
+def compiled(file: Path, path_in_image: Path, target: Path) -> bool:
+    """Whether it could be: templates, and tests of what does not compile, cannot."""
+    with suppress(py_compile.PyCompileError):
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(file), str(target), str(path_in_image), doraise=True, invalidation_mode=mode)
+        return True
+    return False
+
+
 if __name__ == "__main__":
-    main([Path(word) for word in sys.argv[1:]])
+    main(Path(sys.argv[1]), [Path(word) for word in sys.argv[2:]])

@@ -39,6 +39,7 @@ UNUSED = (
     "mako/testing",
     "networkx/**/tests",
     "numpy/**/tests",
+    "numpy/_core/_*_tests.*",
     "pyarrow/tests",
     "pyarrow/_pyarrow_cpp_tests*",
     "scipy/**/tests",

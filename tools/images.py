@@ -37,6 +37,7 @@ def build_command(engine: list[str], image: str, tag: str, torch: str, wheels: P
     if Path(engine[0]).name != "docker":
         command += ["--format", "docker"]  # the OCI format has no health check
         command += ["--layers"]  # the stages that the images share are built once
+        command += ["--timestamp", epoch()]  # the same sources give the same layers, byte for byte
     arguments = {"TORCH": torch, "VERSION": version(), "REVISION": revision()}
     if wheels is not None:
         command += ["--build-context", f"wheels={wheels.resolve()}"]
@@ -53,6 +54,13 @@ def revision() -> str:
     """The commit, or nothing without git."""
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def epoch() -> str:
+    """The time that the images and their files get: that of the commit, or the beginning of 1970 without git."""
+    asked = ["git", "log", "-1", "--format=%ct"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    return os.environ.get("SOURCE_DATE_EPOCH") or done.stdout.strip() or "0"
 
 
 def main() -> int:
@@ -73,7 +81,7 @@ def main() -> int:
         command = [*build_command(engine, image, given.tag, given.torch, given.wheels), *more, "."]
         print("$", shlex.join(command), flush=True)
         if code := subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=False
+            command, cwd=ROOT, env={**os.environ, "DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": epoch()}, check=False
         ).returncode:
             return code
     return 0
