@@ -1,6 +1,6 @@
 """The compose files, really run: `make test-images`, where docker or podman answers on its socket.
 
-An override gives free ports and a store's key; all else is as the files have it. Images of PostgreSQL and of the store
+All is as the files have it, but for the port of one machine. Images of PostgreSQL and of the store
 come from their registry, those of wdist from `make images`, or under WDIST_IMAGES_TAG if that is set.
 """
 
@@ -64,7 +64,7 @@ def project(file: str, folder: Path, services: dict[str, object], environment: s
         this.run("up", "--no-build", "--wait", "--wait-timeout", "300")
         yield this
     finally:
-        print(subprocess.run([*this.words, "logs", "--tail", "20"], capture_output=True, text=True, check=False).stdout)
+        subprocess.run([*this.words, "logs", "--tail", "20"], check=False)  # shown where a test fails
         this.run("down", "--volumes", "--timeout", "30")
 
 
