@@ -19,7 +19,6 @@ UNUSED = (
     "*/include",
     "numpy/*/include",
     "numpy/distutils",
-    "numpy/f2py",
     "numpy/random/lib",
     "pyarrow/includes",
     "pyarrow/src",
