@@ -51,15 +51,15 @@ class Project:
 
 
 @contextmanager
-def project(file: str, folder: Path, services: dict[str, object], environment: str = "") -> Iterator[Project]:
+def project(file: str, folder: Path, override: str, environment: str = "") -> Iterator[Project]:
     (folder / "bootstrap.key").write_text(KEY + "\n")
     (folder / "hash_secret.key").write_text("0123456789abcdef" * 4)
     for secret in folder.glob("*.key"):
         secret.chmod(0o644)
-    (folder / "override.json").write_text(json.dumps({"services": services}))
+    (folder / "override.yaml").write_text(f"services:\n{override}")
     (folder / "env").write_text(environment)
     words = [COMPOSE, "--project-directory", folder, "-p", "wdist-test", "--env-file", folder / "env"]
-    this = Project([*words, "-f", ROOT / file, "-f", folder / "override.json"])
+    this = Project([*words, "-f", ROOT / file, "-f", folder / "override.yaml"])
     try:
         this.run("up", "--no-build", "--wait", "--wait-timeout", "300")
         yield this
@@ -82,8 +82,8 @@ def finished(port: int) -> list[str]:
 
 def test_one_machine(engine: None, tmp_path: Path) -> None:
     port = free_port()
-    server = {"image": f"wdist:{TAG}", "ports": [f"127.0.0.1:{port}:8000"]}
-    with project("compose.yaml", tmp_path, {"server": server}) as running:
+    override = f'  server: {{image: "wdist:{TAG}", ports: !override ["127.0.0.1:{port}:8000"]}}'
+    with project("compose.yaml", tmp_path, override) as running:
         assert estimate(port) > 0
         before = finished(port)
         running.run("restart")
@@ -92,9 +92,9 @@ def test_one_machine(engine: None, tmp_path: Path) -> None:
 
 
 def test_several_hosts(engine: None, tmp_path: Path) -> None:
-    services: dict[str, object] = {"api": {"image": f"wdist-api:{TAG}"}, "worker": {"image": f"wdist-worker:{TAG}"}}
+    override = f'  api: {{image: "wdist-api:{TAG}"}}\n  worker: {{image: "wdist-worker:{TAG}"}}\n'
     environment = "POSTGRES_PASSWORD=password1\nSTORE_ACCESS_KEY=wdist\nSTORE_SECRET_KEY=secret12345\n"
-    with project("deploy/compose.cluster.yaml", tmp_path, services, environment) as running:
+    with project("deploy/compose.cluster.yaml", tmp_path, override, environment) as running:
         rows = [json.loads(line) for line in running.run("ps", "--format", "json").splitlines()]
         ports = sorted({each["PublishedPort"] for row in rows for each in row["Publishers"] if each["PublishedPort"]})
         assert len(ports) == 2
