@@ -37,7 +37,7 @@ def build_command(engine: list[str], image: str, tag: str, torch: str, wheels: P
     if Path(engine[0]).name != "docker":
         command += ["--format", "docker"]  # the OCI format has no health check
         command += ["--layers"]  # the stages that the images share are built once
-        command += ["--timestamp", epoch()]  # the same sources give the same layers, byte for byte
+        command += ["--timestamp", epoch()]
     arguments = {"TORCH": torch, "VERSION": version(), "REVISION": revision()}
     if wheels is not None:
         command += ["--build-context", f"wheels={wheels.resolve()}"]
@@ -57,8 +57,11 @@ def revision() -> str:
 
 
 def epoch() -> str:
-    """The time that the images and their files get: that of the commit, or the beginning of 1970 without git."""
-    asked = ["git", "log", "-1", "--format=%ct"]
+    """The time that images and their files get: when constraints.txt was changed last, or 1970 without git.
+
+    A layer whose packages are the same is then the same, byte for byte, and is not pulled again with the next version.
+    """
+    asked = ["git", "log", "-1", "--format=%ct", "--", "constraints.txt"]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     return os.environ.get("SOURCE_DATE_EPOCH") or done.stdout.strip() or "0"
 

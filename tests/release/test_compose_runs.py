@@ -1,6 +1,6 @@
 """The compose files, really run: `make test-images`, where docker or podman answers on its socket.
 
-All is as the files have it, but for the port of one machine. Images of PostgreSQL and of the store
+All is as the files have it, but for the ports. Images of PostgreSQL and of the store
 come from their registry, those of wdist from `make images`, or under WDIST_IMAGES_TAG if that is set.
 """
 
@@ -92,7 +92,8 @@ def test_one_machine(engine: None, tmp_path: Path) -> None:
 
 
 def test_several_hosts(engine: None, tmp_path: Path) -> None:
-    override = f'  api: {{image: "wdist-api:{TAG}"}}\n  worker: {{image: "wdist-worker:{TAG}"}}\n'
+    ports = '!override ["127.0.0.1::8000"]'  # podman refuses a range for the replicas
+    override = f'  api: {{image: "wdist-api:{TAG}", ports: {ports}}}\n  worker: {{image: "wdist-worker:{TAG}"}}\n'
     environment = "POSTGRES_PASSWORD=password1\nSTORE_ACCESS_KEY=wdist\nSTORE_SECRET_KEY=secret12345\n"
     with project("deploy/compose.cluster.yaml", tmp_path, override, environment) as running:
         rows = [json.loads(line) for line in running.run("ps", "--format", "json").splitlines()]
