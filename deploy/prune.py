@@ -1,8 +1,8 @@
 """Remove from environments what a running server never opens: python prune.py ENVIRONMENT... The Dockerfile uses it.
 
 Tests, sources and headers for compilers, symbols for debuggers, and parts of PyTorch, POT, Arrow, SQLAlchemy and Pillow
-that wdist does not import: two fifths of what pip installs. tests/release/test_container_images.py reads every kind of file with
-what is left, and looks for libraries that a remaining one needs.
+that wdist does not import: two fifths of what pip installs. tests/release/test_container_images.py reads every kind of
+file with what is left, and looks for libraries that a remaining one needs.
 """
 
 from __future__ import annotations
