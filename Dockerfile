@@ -57,7 +57,8 @@ RUN --mount=type=bind,from=wheels,target=/wheels \
 COPY deploy/prune.py deploy/compile_imported.py ./deploy/
 RUN site=$(/opt/wdist/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
     && python deploy/prune.py /opt/wdist /training/opt/wdist /own/opt/wdist \
-    && PYTHONHASHSEED=0 PYTHONPATH="/training$site:/own$site" /opt/wdist/bin/python deploy/compile_imported.py /standard / /training /own
+    && PYTHONHASHSEED=0 PYTHONPATH="/training$site:/own$site" \
+        /opt/wdist/bin/python deploy/compile_imported.py /standard / /training /own
 
 # /data belongs to the group root, too: some hosts give a container any user id, in that group.
 FROM ${BASE} AS slim

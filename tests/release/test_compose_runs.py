@@ -1,7 +1,7 @@
 """The compose files, really run: `make test-images`, where docker or podman answers on its socket.
 
-All is as the files have it, but for the ports. Images of PostgreSQL and of the store
-come from their registry, those of wdist from `make images`, or under WDIST_IMAGES_TAG if that is set.
+All is as the files have it, but for the ports. Images of PostgreSQL and of the store come from their registry, those of
+wdist from `make images`, or under WDIST_IMAGES_TAG if that is set. DOCKER_HOST names another socket than docker's.
 """
 
 from __future__ import annotations
