@@ -31,10 +31,11 @@ def buildah(*words: str, seconds: float = 1_800) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: its root file system, which nobody may change, and its configuration."""
+    """A built image: its root file system, which nobody may change, its configuration, and its layers' digests."""
 
     root: Path
     config: dict[str, Any]
+    layers: list[str]
 
     def size(self) -> int:
         """Bytes of its files, as `docker image ls` counts them."""
@@ -100,8 +101,8 @@ def opened(name: str) -> Iterator[Image]:
     container = buildah("from", "--pull-never", name)
     try:
         root = Path(buildah("mount", container))
-        config = json.loads(buildah("inspect", "--type", "image", name))["Docker"]["config"]
-        yield Image(root, config)
+        described = json.loads(buildah("inspect", "--type", "image", name))["Docker"]
+        yield Image(root, described["config"], described["rootfs"]["diff_ids"])
     finally:
         buildah("rm", container)
 

@@ -157,6 +157,12 @@ def test_sizes_are_below_their_limits(
     assert sizes["api"] <= 350e6
 
 
+def test_images_share_all_layers_but_those_of_training_and_wdist(server: Image, api: Image, worker: Image) -> None:
+    assert worker.layers == server.layers
+    assert api.layers[:-1] == server.layers[:3]
+    assert len(server.layers) == 5
+
+
 def test_it_holds_what_it_runs_and_nothing_to_build_with(server: Image, api: Image) -> None:
     for image in (server, api):
         programs = {path.name for folder in ("usr/bin", "opt/wdist/bin") for path in (image.root / folder).iterdir()}
