@@ -92,14 +92,14 @@ images:
 	@$(or $(PYTHON),python3) tools/images.py $(IMAGES)
 
 test-images: $(VENV)/.dev-stamp
-	$(BIN)/python -m pytest -s tests/release/test_container_images.py $(PYTEST)
+	$(BIN)/python -m pytest -s tests/release/test_container_images.py tests/release/test_compose_runs.py $(PYTEST)
 
 check: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run deploy/slim_base.sh
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/docker-compose -f compose.yaml config --quiet
 	$(BIN)/docker-compose -f deploy/compose.cluster.yaml --env-file deploy/cluster.env.example config --quiet

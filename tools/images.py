@@ -37,6 +37,7 @@ def build_command(engine: list[str], image: str, tag: str, torch: str, wheels: P
     if Path(engine[0]).name != "docker":
         command += ["--format", "docker"]  # the OCI format has no health check
         command += ["--layers"]  # the stages that the images share are built once
+        command += ["--timestamp", epoch()]
     arguments = {"TORCH": torch, "VERSION": version(), "REVISION": revision()}
     if wheels is not None:
         command += ["--build-context", f"wheels={wheels.resolve()}"]
@@ -53,6 +54,16 @@ def revision() -> str:
     """The commit, or nothing without git."""
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def epoch() -> str:
+    """The time that images and their files get: when constraints.txt was changed last, or 1970 without git.
+
+    A layer whose packages are the same is then the same, byte for byte, and is not pulled again with the next version.
+    """
+    asked = ["git", "log", "-1", "--format=%ct", "--", "constraints.txt"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    return os.environ.get("SOURCE_DATE_EPOCH") or done.stdout.strip() or "0"
 
 
 def main() -> int:
@@ -73,7 +84,7 @@ def main() -> int:
         command = [*build_command(engine, image, given.tag, given.torch, given.wheels), *more, "."]
         print("$", shlex.join(command), flush=True)
         if code := subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=False
+            command, cwd=ROOT, env={**os.environ, "DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": epoch()}, check=False
         ).returncode:
             return code
     return 0

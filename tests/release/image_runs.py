@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import time
 import urllib.error
@@ -30,15 +31,16 @@ def buildah(*words: str, seconds: float = 1_800) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: its root file system, which nobody may change, and its configuration."""
+    """A built image: its root file system, which nobody may change, its configuration, and its layers' digests."""
 
     root: Path
     config: dict[str, Any]
+    layers: list[str]
 
     def size(self) -> int:
         """Bytes of its files, as `docker image ls` counts them."""
-        done = subprocess.run(["du", "-s", "-B1", str(self.root)], capture_output=True, text=True, check=True)
-        return int(done.stdout.split()[0])
+        files = (Path(folder, name).lstat() for folder, _, names in os.walk(self.root) for name in names)
+        return sum(file.st_size for file in files if stat.S_ISREG(file.st_mode))
 
     @contextmanager
     def running(
@@ -99,8 +101,8 @@ def opened(name: str) -> Iterator[Image]:
     container = buildah("from", "--pull-never", name)
     try:
         root = Path(buildah("mount", container))
-        config = json.loads(buildah("inspect", "--type", "image", name))["Docker"]["config"]
-        yield Image(root, config)
+        described = json.loads(buildah("inspect", "--type", "image", name))["Docker"]
+        yield Image(root, described["config"], described["rootfs"]["diff_ids"])
     finally:
         buildah("rm", container)
 

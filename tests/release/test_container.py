@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import urllib.error
 import urllib.request
 import venv
@@ -57,6 +58,56 @@ def health() -> str:
 def test_the_build_context_lets_through_what_is_copied() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert allowed == set(copied())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "index"),
+    [
+        ({}, "https://download.pytorch.org/whl/cpu"),
+        (
+            {"PIP_INDEX_URL": "https://pypi.org/simple", "PIP_EXTRA_INDEX_URL": "https://mirror.example/simple"},
+            "https://download.pytorch.org/whl/cpu",
+        ),
+        ({"TORCH": "cu130"}, "https://download.pytorch.org/whl/cu130"),
+        ({"TORCH_INDEX_URL": "https://mirror.example/cpu"}, "https://mirror.example/cpu"),
+        ({"TORCH_INDEX_URL": ""}, "https://download.pytorch.org/whl/cpu"),
+    ],
+)
+def test_torch_comes_from_its_own_index_whatever_the_others_are(
+    arguments: dict[str, str], index: str, tmp_path: Path
+) -> None:
+    """The step of the build that installs torch, with a pip and a Python that only say how they were called."""
+    step = next(text for text in re.findall(r"^RUN (.*?[^\\])$", DOCKERFILE, re.M | re.S) if "torch.txt" in text)
+    step = re.sub(r"--mount=\S+", "", step).replace("\\\n", " ")
+    for name, script in (("pip", 'echo "$PIP_INDEX_URL|$PIP_EXTRA_INDEX_URL|$*"'), ("python", 'echo "/site"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    step = step.replace("/opt/pip/bin/pip", str(tmp_path / "pip")).replace(
+        "/opt/wdist/bin/python", f"{tmp_path}/python"
+    )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "TORCH": "cpu"} | arguments
+    done = subprocess.run(
+        ["sh", "-c", step], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (torch,) = (line for line in done.stdout.splitlines() if "torch.txt" in line)
+    assert torch.startswith("||"), "other indexes are unset for torch"
+    assert f"--index-url {index} " in torch
+    assert (tmp_path / "torch.txt").read_text().startswith("torch>=")
+
+
+def test_each_requirement_is_in_one_layer() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    every = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+    command = [sys.executable, "deploy/requirements.py"]
+    layers = [
+        subprocess.run([*command, name], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+        for name in ("api", "torch", "training")
+    ]
+    assert sorted(line for layer in layers for line in layer) == sorted(every)
+    assert [len(layer) for layer in layers[1:]] == [1, 2]
 
 
 @pytest.mark.parametrize("file", ["compose.yaml", "deploy/compose.cluster.yaml"])
