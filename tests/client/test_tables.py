@@ -266,7 +266,7 @@ def test_the_command_takes_tables(tmp_path: Path, capsys: pytest.CaptureFixture[
     diamonds(8)[["carat", "cut"]].to_csv(tmp_path / "c.csv", index=False)
     three = [str(path), str(tmp_path / "b.csv"), str(tmp_path / "c.csv")]
     assert main([*address, "matrix", "--reference", *three, "--drop", "cut", *quick]) == 0
-    assert ["b.csv", "c.csv"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert three[1:] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_reference_that_is_no_level_is_refused_and_one_beside_the_levels_is_taken(client: Client) -> None:
