@@ -200,10 +200,23 @@ def _server_engine(url: str, idle: int = 3) -> Engine:
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
     # A process that is frozen inside a transaction must not keep row locks that others need to take over its work.
     options = "-c idle_in_transaction_session_timeout=30000"
-    return create_engine(
+    engine = create_engine(
         url, pool_size=idle, max_overflow=32 - idle, pool_pre_ping=True, json_deserializer=read_json,
         connect_args={"options": options}, hide_parameters=True,
     )  # fmt: skip
+    event.listen(engine, "connect", _check_encoding, insert=True)  # before SQLAlchemy reads text, which may be bytes
+    return engine
+
+
+def _check_encoding(connection: Any, _record: Any) -> None:
+    """Refuse a database that cannot keep all names: SQL_ASCII, the default where a cluster has no locale, or LATIN1."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        name = connection.info.dbname
+        raise SettingsError(
+            f"the database {name!r} keeps text as {encoding}, and names may have any character: give one that was made "
+            f"with CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def read_json(stored: str) -> Any:

@@ -40,7 +40,7 @@ class PostgresServer:
                 if part.exists():
                     shutil.copytree(part, folder / "site" / part.name, symlinks=True)
             self._programs = folder / "site" / package.name / "pginstall" / "bin"
-        self._run("initdb", "-A", "trust", "-U", "wdist", "--no-sync")
+        self._run("initdb", "-A", "trust", "-U", "wdist", "-E", "UTF8", "--no-sync")
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_nobody, str(self._programs / program), "-D", f"{self._folder}/data", *arguments]
@@ -61,11 +61,12 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://wdist@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
+    def new_database(self, encoding: str = "UTF8") -> str:
         """The URL of an empty database."""
         name = f"test_{uuid.uuid4().hex}"
+        how = "" if encoding == "UTF8" else f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" {how}'.encode())
         return self.url(name)
 
 

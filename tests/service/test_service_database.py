@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from postgres_process import PostgresServer
 from sqlalchemy import text
 from stores import Stores
 
@@ -82,3 +84,20 @@ def test_pages_of_a_list_are_read_in_the_order_of_an_index(tmp_path: Path) -> No
         assert "jobs USING INDEX ix_jobs_list" in plan
         assert "TEMP B-TREE" not in plan  # sorting 100,000 rows took 500 ms
     database.close()
+
+
+@pytest.mark.shared_stores
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+@pytest.mark.parametrize("process", [["serve", "--port", "0"], ["worker"]], ids=lambda each: each[0])
+def test_a_database_that_cannot_keep_all_names_is_refused(
+    tmp_path: Path, postgres_server: PostgresServer, encoding: str, process: list[str]
+) -> None:
+    url = postgres_server.new_database(encoding)
+    done = subprocess.run(
+        [sys.executable, "-m", "wdist_service", *process, "--data", str(tmp_path)],
+        env={**os.environ, "WDIST_SERVER_DATABASE_URL": url}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 78, done.stderr
+    assert f"keeps text as {encoding}" in done.stderr
+    assert "ENCODING 'UTF8'" in done.stderr
+    assert "Traceback" not in done.stderr
