@@ -42,6 +42,8 @@ from wdist.result import Result
 from wdist.training.progress import Progress
 from wdist.training.progress_line import ProgressLine
 
+_FEW = "give at least two sets, or one table with by='column' to compare its levels"
+
 Values = NDArray[np.float64]
 
 
@@ -237,6 +239,8 @@ def matrix_w1(
     options, reading = options_and_reading(arguments)  # before any file is read
     if by is None:
         refuse_levels(levels, reference)
+        if isinstance(sets, str | Path) or hasattr(sets, "columns"):  # their characters or columns would be the sets
+            raise OptionError(_FEW)
         opened = open_sets(sets, reading, groups)
     else:
         opened = open_levels(sets, by, reading, levels, reference, groups)
@@ -249,7 +253,7 @@ def matrix_of(
     """`matrix_w1` of open sets."""
     names, rows = sets.names, sets.rows
     if len(rows) < 2:
-        raise OptionError("give at least two sets, or one table with by='column' to compare its levels")
+        raise OptionError(_FEW)
     pairs = places(len(rows), reference=reference)
     options = options.model_copy(update={"statements": max(options.statements, len(pairs))})
     results, axis = [], names[1:] if reference else names

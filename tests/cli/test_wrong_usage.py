@@ -13,6 +13,8 @@ from wdist.cli.main import main
             "wdist estimate: B is missing (the second set): wdist estimate A B; see wdist estimate --help",
         ),
         (["estimate", "x.npy", "y.npy", "more"], "estimate takes two sets"),
+        (["estimate", "x.npy", "--by", "shop"], "one file are compared by wdist matrix FILE --by COLUMN"),
+        (["remote", "estimate", "x.npy", "--by", "shop"], "compared by wdist remote matrix FILE --by COLUMN"),
         (["estimate", "x.npy", "y.npy", "--seed"], "--seed needs a value: --seed SEED"),
         (["estimate", "x.npy", "y.npy", "--scale"], "--scale needs a value: --scale none|standardize|robust"),
         (["plan", "x.npy"], "wdist plan: B is missing (pilot of the second set): wdist plan A B"),

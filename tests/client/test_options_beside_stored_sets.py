@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from remote_command import QUICK, Ran, at_the_server, files
 
-from wdist_client import AsyncClient, Client, InvalidRequest, OptionError
+from wdist_client import AsyncClient, Client, InvalidRequest, OptionError, WdistError
 from wdist_client.requests import post
 
 __all__ = ["at_the_server", "files"]  # fixtures
@@ -78,6 +78,12 @@ def test_what_a_set_was_read_with_may_be_said_again(client: Client, week: str, t
     said = client.estimate(stored, tmp_path / "next.csv", drop=["price"], **TINY).wait()  # type: ignore[arg-type]
     alike = client.estimate(stored.id, tmp_path / "next.csv", **TINY).wait()  # type: ignore[arg-type]
     assert alike.value == said.value, "the file is read as the stored set was"
+    orders(5).assign(number=range(200), note="n").to_csv(tmp_path / "more.csv", index=False)
+    more = client.sample_sets.create(tmp_path / "more.csv", drop=["price", "number", "note"])
+    part = client.estimate(stored.id, more.id, drop=["price"], **TINY).wait()  # type: ignore[arg-type]
+    assert part.value == client.estimate(stored.id, more.id, **TINY).wait().value, "a part asks for nothing else"
+    with pytest.raises(WdistError, match="would not change"):
+        client.estimate(stored.id, more.id, drop=["quantity"], **TINY)  # type: ignore[arg-type]
 
 
 def test_the_server_says_where_it_belongs(client: Client) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from wdist import OptionError, SampleError, estimate_w1, matrix_w1
@@ -321,7 +322,9 @@ def test_cells_and_the_answer_say_the_same_in_words() -> None:
         "2 of 5 pairs differ, all judged together with 95 % confidence; 1 without evidence of a difference; 1 "
         "undecided; 1 whose bounds contradict each other."
     )
-    assert whole_answer(["no_evidence"] * 3, "95 %").startswith("None of the 3 pairs differ, all judged together")
+    assert whole_answer(["no_evidence"] * 3, "95 %").startswith(
+        "None of the 3 pairs is shown to differ, all judged together"
+    )
 
 
 def test_of_a_single_pair_each_upper_bound_is_simultaneous() -> None:
@@ -341,3 +344,16 @@ def test_a_warning_of_many_pairs_is_printed_once() -> None:
     assert len(wide) == 6
     (printed,) = [line for line in str(matrix).splitlines() if "differ in scale" in line]
     assert printed == f"warning: set 1 (source) and set 2 (target), and 5 more pairs: {wide[0]}"
+
+
+@pytest.mark.parametrize("kind", ["frame", "path"])
+def test_one_table_without_by_is_told_what_to_give(kind: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": np.arange(9.0), "shop": list("abcabcabc")})
+    table.to_csv(tmp_path / "shops.csv", index=False)
+    with pytest.raises(OptionError, match="two sets, or one table with by='column'"):
+        matrix_w1(table if kind == "frame" else str(tmp_path / "shops.csv"))  # type: ignore[arg-type]
+
+
+def test_an_estimate_by_a_column_is_told_that_a_matrix_does_it() -> None:
+    with pytest.raises(OptionError, match="the levels of one table are compared by a matrix"):
+        estimate_w1(np.zeros((9, 1)), np.ones((9, 1)), by="shop")  # type: ignore[call-arg]

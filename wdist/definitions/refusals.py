@@ -98,6 +98,8 @@ def _path(location: Sequence[Any], given: Any, kind: str) -> list[str]:
 def _sentence(field: str, errors: list[Mapping[str, Any]], known: Sequence[str]) -> str:
     first = errors[0]
     if first["type"] == "extra_forbidden":
+        if field == "by":
+            return "there is no 'by' here: the levels of one table are compared by a matrix"
         near = difflib.get_close_matches(field, known, 1) if "." not in field else []  # `known` are those at the top
         return f"there is no {field!r} here" + (f"; did you mean {near[0]!r}?" if near else "")
     if first["type"] == "missing":

@@ -143,7 +143,7 @@ def whole_answer(kinds_of_pairs: Sequence[Kind | None], confidence: str) -> str:
     """What the pairs say together, in a sentence. confidence: in words."""
     found = [kind for kind in kinds_of_pairs if kind is not None]
     differ = sum(kind in ("differ", "size_unknown") for kind in found)
-    said = f"{_of(differ, len(found))} differ, all judged together with {confidence} confidence"
+    said = f"{_of(differ, len(found))}, all judged together with {confidence} confidence"
     others = {
         "no_evidence": "without evidence of a difference",
         "undecided": "undecided",
@@ -154,9 +154,9 @@ def whole_answer(kinds_of_pairs: Sequence[Kind | None], confidence: str) -> str:
 
 
 def _of(count: int, pairs: int) -> str:
-    if count in (0, pairs):
-        return f"{'None' if count == 0 else 'All'} of the {pairs:,} pairs"
-    return f"{count:,} of {pairs:,} pairs"
+    if count == 0:
+        return f"None of the {pairs:,} pairs is shown to differ"
+    return f"All of the {pairs:,} pairs differ" if count == pairs else f"{count:,} of {pairs:,} pairs differ"
 
 
 def cells(lower: Values, upper: Values, said: Sequence[Sequence[Kind | None]]) -> list[list[str]]:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from wdist.definitions.figures import percent
-from wdist.definitions.monitoring import Alarm, MonitorFigures, UpdateFigures, When
+from wdist.definitions.monitoring import Alarm, Change, MonitorFigures, UpdateFigures, When
 from wdist.definitions.updates import alarm_name, evidence_share
 
 SHOWN = 10  # updates in the table of a monitor
@@ -162,9 +162,13 @@ def _figures(update: UpdateFigures) -> list[tuple[str, str, str]]:
         shown.append(("p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"))
     shown.append(("evidence", evidence_share(update), _of_its_limit(update)))
     if update.change is not None:
-        about = f"since the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
+        about = f"of this critic's mean score since the batch before; {_apart(update.change)}"
         shown.append(("change", f"{update.change.value:+.4g}", about))
     return shown
+
+
+def _apart(change: Change) -> str:
+    return f"the two batches are at least {change.lower_bound:.4g} apart"
 
 
 def _of_its_limit(update: UpdateFigures) -> str:

@@ -622,10 +622,12 @@ class Thresholds(Model):
 
 
 class Change(Model):
-    """How far this batch is from the one before, as far as the critic sees it.
+    """How far this batch is from the one before.  The critic of this update scores both, so that `value` is not the
+    difference of the two updates' values, which are of two critics.
 
     Attributes:
-        value: Difference of the mean scores of both batches; above 0: away from the reference.
+        value: Mean score of this batch less that of the one before, both by the critic of this update; above 0: away
+            from the reference.
         lower_bound: W1 between this batch and the one before is at least this, together with all other bounds of the
             series.
     """

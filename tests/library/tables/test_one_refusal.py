@@ -73,6 +73,15 @@ def test_text_with_too_many_values_for_a_category_is_left_out(tmp_path: Path) ->
     assert estimate_w1(tmp_path / "month.csv", tmp_path / "month.csv", **advised(said), **GIVEN).lower_bound == 0
 
 
+@pytest.mark.parametrize("written", ["17/04/2026", "4.17.26", "2026/04/17", "17-04-2026 08:30"])
+def test_dates_that_are_not_iso_8601_are_no_categories(written: str, tmp_path: Path) -> None:
+    days = [written.replace("17", f"{1 + k % 28:02}") for k in range(ROWS)]
+    month().assign(ordered=days).to_csv(tmp_path / "month.csv", index=False)
+    said = refusal(tmp_path / "month.csv")
+    assert f"'ordered' has dates such as {min(days)!r}, which are read only as 2026-01-31 is written" in said
+    assert advised(said) == {**COLUMNS, "time_unit": "days", "missing": "level", "drop": ["ordered"]}
+
+
 def test_text_far_down_is_told_with_the_rest(tmp_path: Path) -> None:
     table = month().astype({"price": object})
     table.loc[150, "price"] = "much"

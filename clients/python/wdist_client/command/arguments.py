@@ -146,6 +146,8 @@ def explained(error: exceptions.CycloptsError, prog: str) -> str:
         return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
     if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
         error.argument_collection = error.app.assemble_argument_collection()
+        if (error.token.keyword or error.token.value) == "--by":
+            return f"the levels of one file are compared by {prog.rpartition(' ')[0]} matrix FILE --by COLUMN"
         if (meant := _flag_of_value(error)) is not None:
             return f"unknown option: {error.token.keyword or error.token.value} (did you mean {meant}?)"
     text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")

@@ -70,8 +70,8 @@ def figures(update: Update) -> Iterator[tuple[str, str, str]]:
     of = "what an alarm takes" if update.evidence >= update.evidence_limit else "of what an alarm takes"
     yield "evidence", evidence_share(update), f"{of}, gathered over all updates of this epoch"
     if update.change is not None:
-        at_least = f"since the batch before, at least {update.change.lower_bound:.4g}; above 0: away from the reference"
-        yield "change", f"{update.change.value:+.4g}", at_least
+        apart = f"the two batches are at least {update.change.lower_bound:.4g} apart"
+        yield "change", f"{update.change.value:+.4g}", f"of this critic's mean score since the batch before; {apart}"
 
 
 def evidence_share(update: Update) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from wdist_client.advice import options
 from wdist_client.errors import OptionError, SampleError
 
+_SUBSETS = ("drop", "categories", "dates")  # a part of what a set was read with asks for nothing else
 _DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
 _OF_FILES = frozenset(
     ("member", "decimal", "separator", "thousands", "header", "encoding", "sheet", "embedding", "subfolders")
@@ -114,7 +115,7 @@ def not_as_read(
         if value is None:
             continue
         wanted, was = _comparable(name, _checked(name, value)), _comparable(name, (stored or {}).get(name))
-        if wanted == was:
+        if wanted == was or (wanted and name in _SUBSETS and set(wanted) <= set(was or ())):
             continue
         if beside_data and columns is not None:
             has_them = name == "columns" and wanted == list(columns)

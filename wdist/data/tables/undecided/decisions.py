@@ -18,6 +18,8 @@ FREE_TEXT_SHARE = 0.9  # of rows with a text of their own, above which a column 
 FEWEST_TEXTS = 20  # fewer may be names of levels with one row each
 MOST_ROWS = 1 << 20  # that are looked at after a refusal: a second or two
 DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
+# 17/04/2026, 4.17.26, 2026/04/17, with or without a time: which part is the month, only who wrote it knows.
+OTHER_DATE = re.compile(r"(\d{1,2}([./-])\d{1,2}\2(\d{4}|\d\d)|\d{4}([./])\d{1,2}\4\d{1,2})([ T].*)?")
 
 
 class Decisions:
@@ -80,7 +82,10 @@ class Decisions:
             where = _listed(list(self._missing), has_names=self._has_names)
             of += "has " if self._incomplete == 1 else "have "
             said += f"; {of}" + (f"one, in {where}" if own is None else f"missing values, in {where}{self._ways()}")
-        if free := [name for name in text if self._is_free(name)]:
+        for name in [name for name in text if self._is_other_date(name)][:NAMED]:
+            shown = min(self._levels[name])[:40]
+            said += f"; {name[:100]!r} has dates such as {shown!r}, which are read only as 2026-01-31 is written"
+        if free := [name for name in text if self._is_free(name) and not self._is_other_date(name)]:
             said += f"; {', '.join(self._why_free(name) for name in free[:NAMED])}"
         options = [*self._options(text, dates)]
         is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
@@ -89,6 +94,10 @@ class Decisions:
     def _text_and_dates(self) -> tuple[list[str], list[str]]:
         dated = {name: bool(levels) and all(map(_is_date, levels)) for name, levels in self._levels.items()}
         return [name for name in dated if not dated[name]], [name for name in dated if dated[name]]
+
+    def _is_other_date(self, name: str) -> bool:
+        levels = self._levels[name]
+        return bool(levels) and all(OTHER_DATE.fullmatch(level.strip()) for level in levels)
 
     def _is_free(self, name: str) -> bool:
         """Whether a column of text has so many values that it names rows, or is prose."""
@@ -108,8 +117,8 @@ class Decisions:
         return f": {asked('missing', 'drop')} leaves such rows out{more}"
 
     def _options(self, text: Sequence[str], dates: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Options that settle everything: what has too many values for a category is left out."""
-        out = [name for name in text if self._is_free(name)]
+        """Options that settle everything: what has too many values for a category, or other dates, is left out."""
+        out = [name for name in text if self._is_free(name) or self._is_other_date(name)]
         yield from (("categories", name) for name in text if name not in out)
         yield from (("dates", name) for name in dates)
         if (dates or self._times) and self._take.time_unit is None:
