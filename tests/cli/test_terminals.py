@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[list[str | bytes], int, str]] = {  # arguments, exit s
     "a column to drop": (["estimate", *FILES, *QUICK, "--drop", "数"], 2, "named"),
     "no such file": (["estimate", GERMAN, b"nowhere-\xff.npy", *QUICK], 2, "No such file"),
     "no format": (["estimate", GERMAN, "größe.bin", *QUICK], 2, "is not .npy"),
-    "no directory": (["estimate", GERMAN, CHINESE, *QUICK, "--report", "数/x.html"], 2, "No such file"),
+    "no directory": (["estimate", GERMAN, CHINESE, *QUICK, "--report", "数/x.html"], 2, "is not there"),
     "an option": (["estimate", GERMAN, CHINESE, "--größe", "1"], 2, "unknown option"),
     "a value": (["estimate", GERMAN, CHINESE, "--steps", "größe"], 2, "steps"),
     "a critic": (["estimate", GERMAN, CHINESE, "--critic", b"\xff"], 2, "critic"),

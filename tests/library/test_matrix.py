@@ -177,7 +177,7 @@ def test_cells_are_in_the_unit_of_the_first_set(tmp_path: Path) -> None:
     named = matrix_w1({"runs/7": first, "b": second}, scale="standardize", **QUICK)
     assert " of runs/7" in named.units  # a name, and no path
     np.save(tmp_path / "first.npy", first)
-    assert " of first.npy (" in matrix_w1([tmp_path / "first.npy", second], scale="standardize", **QUICK).units
+    assert matrix_w1([tmp_path / "first.npy", second], scale="standardize", **QUICK).units.endswith(" of first.npy")
     assert matrix.value[0, 2] > 2 * matrix.value[0, 1]  # pooled deviations of a and c would hide most of it
     for result, (i, j) in zip(matrix.results, _numbers(3, reference=False), strict=True):
         report = verified(result, *((first, second, wider)[k] for k in (i, j)), tmp_path)

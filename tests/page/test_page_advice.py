@@ -29,6 +29,7 @@ WORDS_ONLY = {
     "also occur in",
     "in common: if the levels are only spelled differently",
     "may only spell differently",
+    "a value of its own in every row",  # the form before a run has a button that leaves the column out
     "have a zone in",
     "was not finite",
     "upper_bound assumes that no two possible rows",

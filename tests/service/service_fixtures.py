@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, stores: Stores) -> Iterator
     assert running.process.returncode == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # of the session, it once outlived its server: "there is no sample set"
 def pair(server: Server) -> tuple[str, str]:
     """Two sets that differ by a shift of 1 in each of 3 columns: W1 = sqrt(3)."""
     return server.upload(normal(1), name="source"), server.upload(normal(2, shift=1.0), name="target")

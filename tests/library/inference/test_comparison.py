@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.comparisons import Case, along, figures_of, flipped, normals, shifted, simulate
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.errors import OptionError
 from wdist.inference.comparison import MAX_CANDIDATES, compared_figures, set_names, statements_needed
 from wdist.inference.comparison.bounds import direct_bound
@@ -43,8 +44,8 @@ def test_the_difference_of_two_is_bounded_directly() -> None:
     assert (difference.answer, difference.shown) == ("yes", 2.0)
     assert found.sentence == difference.sentence
     assert found.sentence == (
-        f"`a` is closer to `r` than `b`, by {difference.lower_bound:.4g} to {difference.upper_bound:.4g} "
-        "(95 %, approximate)."
+        f"`a` is closer to `r` than `b`, by {rounded_down(difference.lower_bound)} "
+        f"to {rounded_up(difference.upper_bound)} (95 %, approximate)."
     )
 
 
@@ -93,7 +94,7 @@ def test_candidates_are_equally_near_within_delta_if_both_bounds_are() -> None:
     found = compared_figures("r", names, results, 0.41)
     assert [each.within_delta for each in found.differences] == [True] * 3
     assert found.sentence == "All 3 candidates are equally near `r` within 0.41 (95 %, approximate)."
-    assert "equally near `r` within 0.41: their distances differ by -0.2 to 0.4" in found.differences[0].sentence
+    assert "equally near `r` within 0.41: their distances differ by -0.200 to 0.400" in found.differences[0].sentence
 
 
 def test_rows_that_would_do_and_where_no_number_does() -> None:
