@@ -7,6 +7,7 @@ wdist/definitions/arguments.py: the keyword arguments of estimate_w1 and of Moni
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
     and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
+clients/python/wdist_client/command/usage.py: a copy of wdist/cli/usage.py, as the client needs nothing of the library.
 docs/http.md: the tables of options and of what says how a file is read.
 """
 
@@ -167,10 +168,19 @@ def openapi() -> dict[str, Any]:
     return contract()
 
 
+def usage() -> str:
+    """What both commands say of wrong arguments."""
+    text = (ROOT / "wdist" / "cli" / "usage.py").read_text()
+    return text.replace("The client has a copy, made by", "A copy of the library's, made by").replace(
+        "as it needs nothing of the library", "as the client needs nothing of it"
+    )
+
+
 FILES = {
     "wdist/definitions/arguments.py": arguments,
     "clients/python/wdist_client/contract.py": lambda: client_contract.module(openapi()),
     "clients/python/wdist_client/command/options.py": flags,
+    "clients/python/wdist_client/command/usage.py": usage,
 }
 
 

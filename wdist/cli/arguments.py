@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated
 
-from cyclopts import App, Argument, ArgumentCollection, Parameter, Token, exceptions
+from cyclopts import App, ArgumentCollection, Parameter, Token, exceptions
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from wdist.cli.output import EX_USAGE
+from wdist.cli.usage import explained, texts_of
 
 # A value that is given twice replaces the first one.
 SHARED = Parameter(allow_repeating=True)
@@ -80,7 +80,8 @@ def run(app: App, tokens: Sequence[str]) -> int:
     except exceptions.CycloptsError as error:
         chain = error.command_chain or ()
         prog = " ".join(("wdist", *chain))
-        return _wrong(prog, _of_monitors(chain, tokens) or _too_many(error, chain, tokens) or _explained(error, prog))
+        said = _of_monitors(chain, tokens) or _too_many(error, chain, tokens)
+        return _wrong(prog, said or explained(error, prog, "wdist matrix", _choices))
     run_command: Callable[..., int | None] = command
     return run_command(*bound.args, **bound.kwargs) or 0
 
@@ -110,40 +111,14 @@ def _wrong(prog: str, text: str) -> int:
     return EX_USAGE
 
 
-def _explained(error: exceptions.CycloptsError, prog: str) -> str:
-    """What is wrong, as a part of a line."""
-    if isinstance(error, exceptions.MissingArgumentError):
-        return _missing(error, prog)
-    if isinstance(error, exceptions.UnusedCliTokensError):
-        return f"unexpected {' '.join(error.unused_tokens or ())}"
-    if (
-        isinstance(error, exceptions.UnknownCommandError) and error.app is not None
-    ):  # its own text imports every command
-        given = (error.unused_tokens or [""])[0]
-        close = difflib.get_close_matches(given, error.app, n=1)
-        kind = "option" if given.startswith("-") else "command"
-        return f"unknown {kind}: {given}" + "".join(f" (did you mean {name}?)" for name in close)
-    if isinstance(error, exceptions.UnknownOptionError) and error.app is not None:
-        error.argument_collection = error.app.assemble_argument_collection()
-        if (error.token.keyword or error.token.value) == "--by":
-            return "the levels of one file are compared by wdist matrix FILE --by COLUMN"
-        if (meant := _flag_of_value(error)) is not None:
-            return f"unknown option: {error.token.keyword or error.token.value} (did you mean {meant}?)"
-    text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
-    text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
-    text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
-    return text if text[:2].isupper() else text[0].lower() + text[1:]
-
-
 def _too_many(error: exceptions.CycloptsError, chain: Sequence[str], tokens: Sequence[str]) -> str | None:
     """What to do with arguments that a command does not take: several values of one flag, or more than two sets."""
-    from wdist.definitions.reading import Reading
+    from wdist.data.tables.naming import LISTS
 
     if not isinstance(error, exceptions.UnusedCliTokensError):
         return None
-    flags = {f"--{name}" for name in Reading.model_fields if name in ("columns", "drop", "categories", "dates")}
     for at, flag in enumerate(tokens):
-        if flag in flags:
+        if flag.startswith("--") and flag[2:] in LISTS:
             run = [*takewhile(lambda each: not each.startswith("-"), tokens[at + 1 :])]
             values = [each for each in run if not Path(each).exists()]
             if len(values) > 1:
@@ -153,58 +128,11 @@ def _too_many(error: exceptions.CycloptsError, chain: Sequence[str], tokens: Seq
     return None
 
 
-def _missing(error: exceptions.MissingArgumentError, prog: str) -> str:
-    """What a command lacks, what that is, and how the command is written; or the flag that lacks its value."""
-    argument = error.argument
-    flags = [error.keyword, *(token.keyword for token in argument.tokens)] if argument else []
-    if argument is None or (flag := next(filter(None, flags), None)) is not None:
-        values = "|".join(dict(_spelled_out()).get(flag or "", ()))
-        value = (argument.parameter.metavar if argument else None) or values or "VALUE"
-        return f"{flag} needs a value: {flag} {value}"
-    what = re.split(r"[:;({]", argument.parameter.help or "")[0].strip()
-    said = f"{argument.name} is missing" + (f" ({what})" if what else "")
-    return f"{said}: {prog} {_usage(error.app.assemble_argument_collection() if error.app else [argument])}"
-
-
-def _usage(arguments: Iterable[Argument]) -> str:
-    """What a command must be given, in order."""
-    words = []
-    for each in arguments:
-        if each.field_info.is_positional and each.index is not None and each.parameter.parse is not False:
-            several = each.token_count()[1]
-            words.append(f"{each.name}..." if several else each.name if each.required else f"[{each.name}]")
-        elif each.required and each.parameter.parse is not False:
-            words.append(f"{each.name} {each.parameter.metavar or 'VALUE'}")
-    return " ".join(words)
-
-
-def _flag_of_value(error: exceptions.UnknownOptionError) -> str | None:
-    """What was meant where the value of an option was given as an option: --standardize for --scale standardize."""
-    given = (error.token.keyword or error.token.value).partition("=")[0].lstrip("-")
-    taken = {name for each in error.argument_collection for name in each.names}
-    spelled = {each.names[0]: each.get_choices() or () for each in error.argument_collection} | dict(_spelled_out())
-    found = [(value, flag) for flag, values in spelled.items() for value in values if flag in taken and len(value) > 1]
-    if any(name.startswith(f"--{given}") for name in taken):
-        return None
-    meant = [(value, flag) for value, flag in found if value.replace("_", "-") == given.replace("_", "-")]
-    if not meant and not difflib.get_close_matches(f"--{given}", taken, n=1):
-        near = difflib.get_close_matches(given, [value for value, _ in found], n=1, cutoff=0.8)
-        meant = [(value, flag) for value, flag in found if value in near]
-    return " or ".join(f"{flag} {value}" for value, flag in meant) or None
-
-
-def _spelled_out() -> Iterator[tuple[str, list[str]]]:
+def _choices() -> dict[str, list[str]]:
     """The flags whose values are written out, and these."""
     from wdist.definitions.reading import Reading
     from wdist.monitoring.options import MonitorOptions
     from wdist.options import Options
 
     fields = {**MonitorOptions.model_fields, **Options.model_fields, **Reading.model_fields}
-    for name, field in fields.items():
-        yield f"--{name.replace('_', '-')}", [text for text in _literals(field.annotation) if isinstance(text, str)]
-
-
-def _literals(kind: Any) -> list[Any]:
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
-    return [text for part in get_args(kind) for text in _literals(part)]
+    return {f"--{name.replace('_', '-')}": texts_of(field.annotation) for name, field in fields.items()}

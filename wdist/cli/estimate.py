@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +14,13 @@ from cyclopts import Parameter
 
 from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName, Witness
 from wdist.cli.inputs import HELP, open_inputs
-from wdist.cli.interrupt import finishing_on_ctrl_c
 from wdist.cli.options import options_as_flags, readings_as_flags
 from wdist.cli.output import fail, gate, refuse, say_result
 
 if TYPE_CHECKING:
     from wdist.result import Result
+
+_SAID = "\r\x1b[Kwdist: finishing with the steps taken so far; Ctrl-C again ends without a result"
 
 
 @readings_as_flags()
@@ -73,3 +79,27 @@ def _write(
         result.save(whole)
     if report is not None:
         result.report(report)
+
+
+@contextmanager
+def finishing_on_ctrl_c() -> Iterator[Callable[[], bool] | None]:
+    """Ctrl-C at a terminal: the first ends training and states what there is, the second ends the command.
+
+    Gives the function that says whether to finish; None if nobody at a terminal would see what happens.
+    """
+    if not sys.stderr.isatty() or threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    is_asked = threading.Event()
+
+    def ask(_signal: int, _frame: object) -> None:
+        if is_asked.is_set():
+            raise KeyboardInterrupt
+        is_asked.set()
+        sys.stderr.write(f"{_SAID}\n")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield is_asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

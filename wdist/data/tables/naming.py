@@ -28,7 +28,7 @@ def asked_together(options: Sequence[tuple[str, str]]) -> str:
     return "?" + "&".join(asked(option, value)[1:] for option, value in options)
 
 
-_EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
+LISTS = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
 
 
 def instead(name: str, names: Sequence[str], option: str | None = None) -> str:
@@ -38,7 +38,7 @@ def instead(name: str, names: Sequence[str], option: str | None = None) -> str:
     """
     parts = [part.strip() for part in name.split(",")]
     if option is not None and len(parts) > 1 and set(parts) <= set(names):
-        return f". To {_EACH[option]} each of them, give {option}={parts!r}"
+        return f". To {LISTS[option]} each of them, give {option}={parts!r}"
     lower = {each.lower(): each for each in names[:_LOOKED_AT]}
     near = get_close_matches(name.lower(), lower, 1)
     return f"; did you mean {lower[near[0]]!r}?" if near else ""
@@ -46,7 +46,7 @@ def instead(name: str, names: Sequence[str], option: str | None = None) -> str:
 
 def option_of(name: str, take: Selection) -> str | None:
     """The list of a reading in which a column is named."""
-    return next((option for option in _EACH if name in (getattr(take, option) or ())), None)
+    return next((option for option in LISTS if name in (getattr(take, option) or ())), None)
 
 
 def refuse_others(take: Selection, columns: Mapping[str, Sequence[str]]) -> None:
@@ -64,9 +64,9 @@ def refuse_others(take: Selection, columns: Mapping[str, Sequence[str]]) -> None
         ]
     there = {kept_name(name) for name, parts in columns.items() for name in (name, *parts)}
     lacking = [name for name in needed if kept_name(name) not in there]
-    said = f"it lacks {_shown(lacking)}" if lacking else ""
+    said = f"it lacks {shown(lacking)}" if lacking else ""
     if more:
-        said += f"{', and has' if said else 'it has'} {_shown(more)}"
+        said += f"{', and has' if said else 'it has'} {shown(more)}"
     if said:
         raise DecodeError(f"{said}: give it the columns {', '.join(needed)[:300]}, in that order")
 
@@ -77,17 +77,17 @@ def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:
     dates: those whose text holds dates.
     """
     said = [
-        f"{what} in {', '.join(repr(name[:100]) for name in names[:NAMED])}"
-        + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        f"{what} in {shown(names)}"
         for what, names in (("there is text", list(text)), ("there are dates", list(dates)))
         if names
     ]
     return f"; {' and '.join(said)}, too" if said else ""
 
 
-def _shown(names: Sequence[str]) -> str:
+def shown(names: Sequence[str], *, has_names: bool = True) -> str:
+    """The first of these columns. has_names: whether they have names, or numbers."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(repr(name[:100]) for name in names[:NAMED]) + more
+    return ", ".join(repr(name[:100]) if has_names else f"column {name}" for name in names[:NAMED]) + more
 
 
 def is_unicode(text: str) -> bool:

@@ -30,9 +30,10 @@ from rich.box import Box
 
 from wdist_client.advice import in_flags
 from wdist_client.command.actions import COMMANDS
-from wdist_client.command.arguments import explained
+from wdist_client.command.arguments import choices
 from wdist_client.command.inputs import Session
 from wdist_client.command.monitor import COMMANDS as MONITOR_COMMANDS
+from wdist_client.command.usage import explained
 from wdist_client.command.webhook import COMMANDS as WEBHOOK_COMMANDS
 from wdist_client.errors import (
     APIConnectionError,
@@ -85,8 +86,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         sys.stdout.flush()
         return status
     except CycloptsError as error:
+        matrix = f"{prog} matrix"
         prog = " ".join((prog, *(error.command_chain or ())))
-        sys.stderr.write(f"{prog}: {explained(error, prog)}; see {prog} --help\n")
+        sys.stderr.write(f"{prog}: {explained(error, prog, matrix, choices)}; see {prog} --help\n")
         return 2
     except WdistError as error:
         sys.stderr.write(f"{prog}: {in_commands(error, asked)}\n")

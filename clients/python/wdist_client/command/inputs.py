@@ -37,7 +37,7 @@ class Session:
     client: Client
     files: ExitStack
     as_json: bool
-    names_of_sets: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, SampleSet | None] = field(default_factory=dict)  # by id; None: was deleted
 
     def say(self, record: Any, text: object, indent: int | None = 2) -> None:
         """Print what a command found: the record with --json, else the text."""
@@ -68,13 +68,20 @@ class Session:
 
     def name_of(self, identifier: str) -> str:
         """The name of a set, or its id if it has none or was deleted; asked for once."""
-        if identifier not in self.names_of_sets:
+        if identifier not in self.stored:
             try:
-                found = self.client.sample_sets.get(identifier).name
+                self.sample_set(identifier)
             except NotFound:
-                found = None
-            self.names_of_sets[identifier] = found or identifier
-        return self.names_of_sets[identifier]
+                self.stored[identifier] = None
+        found = self.stored[identifier]
+        return identifier if found is None else found.name or identifier
+
+    def sample_set(self, identifier: str) -> SampleSet:
+        """The set of the server with this id; asked for once."""
+        found = self.stored.get(identifier)
+        if found is None:
+            found = self.stored[identifier] = self.client.sample_sets.get(identifier)
+        return found
 
     def change(self, given: Sequence[str], changed: Callable[[str], Any]) -> int:
         """Change one thing after the other, and tell the status of each record. Returns the exit status."""
@@ -85,13 +92,10 @@ class Session:
 
     def read_alike(self, identifiers: Iterable[str | None], given: Mapping[str, Any], file: str) -> dict[str, Any]:
         """How a file is read that belongs to stored sets: as the first that is still there, but for what is given."""
-        from wdist_client.rows.reading import of_more, read_alike  # pydantic, for which --help does not wait
+        from wdist_client.handles.evaluation import reading_of  # pydantic, for which --help does not wait
+        from wdist_client.rows.reading import read_alike
 
-        stored: Mapping[str, Any] = {}
-        for each in identifiers:
-            with suppress(NotFound):
-                stored = {} if each is None else of_more(self.client.sample_sets.get(each))
-                break
+        stored = self.client._run(reading_of(identifiers, self.client._retries))
         return read_alike(stored, {"member": archive_member(file)[1], **given}, file)
 
     def remark_notes(self, stored: SampleSet) -> None:
@@ -112,7 +116,7 @@ class Session:
             part["member"], name = member, name or Path(given).name
         found = self.files.enter_context(data(text))  # kept open to the end: a local client reads it later
         if isinstance(found, str):
-            return self.client.sample_sets.get(found)
+            return self.sample_set(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
 
     def send_all(self, texts: Sequence[str], given: Mapping[str, Any], progress: bool | None) -> list[SampleSet]:
@@ -120,7 +124,7 @@ class Session:
         from wdist_client.rows.reading import read_beside
         from wdist_client.uploads import is_id
 
-        stored = {text: self.client.sample_sets.get(text) for text in texts if is_id(text)}
+        stored = {text: self.sample_set(text) for text in texts if is_id(text)}
         first = next(iter(stored.values()), None)
         sets = []
         for text in texts:
@@ -138,7 +142,7 @@ class Session:
         if given:
             from wdist_client.uploads import is_id, refuse_to_read_again
 
-            records = (self.client.sample_sets.get(text) if is_id(text) else text for text in found)
+            records = (self.sample_set(text) if is_id(text) else text for text in found)
             refuse_to_read_again(records, given)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,57 +15,57 @@ if TYPE_CHECKING:
     from wdist_client.monitors.synchronous import Monitor
 
 _TOLD = 5  # ids of one name, the newest first
+_MOST = 100  # records of one name that are asked for, where several kinds are sought
+
+
+_KINDS: dict[str, tuple[str, Callable[[Client, str], Iterable[Any]]]] = {
+    "sample set": ("ss_", lambda client, name: client.sample_sets.list(name=name)),
+    "estimate": ("est_", lambda client, name: (each.estimate for each in client.estimates.list(search=name))),
+    "batch": ("batch_", lambda client, name: (each.batch for each in client.batches.list(search=name))),
+    "monitor": ("mon_", lambda client, name: (each.record for each in client.monitors.list(name=name))),
+}
+"""How ids of a kind begin, and its records of a name, among which others may be."""
 
 
 def estimate(client: Client, text: str) -> Job:
     """The estimate with this id, or the only one with this name."""
-    if text.startswith("est_"):
-        return client.estimates.get(text)
-    found = [each for each in client.estimates.list(search=text) if each.name == text]
-    return client.estimates.get(the_only("estimate", text, [each.estimate for each in found]).id)
+    return client.estimates.get(_id_of(client, "estimate", text))
 
 
 def batch(client: Client, text: str) -> BatchJob:
     """The batch with this id, or the only one with this name."""
-    if text.startswith("batch_"):
-        return client.batches.get(text)
-    found = [each.batch for each in client.batches.list(search=text) if each.batch.name == text]
-    return client.batches.get(the_only("batch", text, found).id)
+    return client.batches.get(_id_of(client, "batch", text))
 
 
 def monitor(client: Client, text: str) -> Monitor:
     """The monitor with this id, or the only one with this name."""
-    if text.startswith("mon_"):
-        return client.monitors.get(text)
-    found = [each for each in client.monitors.list(name=text) if each.name == text]
-    return client.monitors.get(the_only("monitor", text, [each.record for each in found]).id)
+    return client.monitors.get(_id_of(client, "monitor", text))
 
 
 def sample_set(client: Client, text: str) -> str | None:
     """The id of the only set with this name; None where no set has it."""
-    named = (each for each in client.sample_sets.list(name=text) if each.name == text)
-    found = list(islice(named, 100))
+    found = list(islice(_called(client, "sample set", text), _MOST))
     return the_only("sample set", text, found).id if found else None
 
 
-_PREFIXES = {"sample set": "ss_", "estimate": "est_", "batch": "batch_", "monitor": "mon_"}
+def _id_of(client: Client, kind: str, text: str) -> str:
+    identifier: str = text if text.startswith(_KINDS[kind][0]) else the_only(kind, text, _called(client, kind, text)).id
+    return identifier
+
+
+def _called(client: Client, kind: str, name: str) -> Iterator[Any]:
+    return (each for each in _KINDS[kind][1](client, name) if each.name == name)
 
 
 def any_of(client: Client, text: str, kinds: Iterable[str]) -> tuple[str, str]:
     """Kind and id of what has this id, or of the only one of these kinds with this name. Raises OptionError."""
     kinds = list(kinds)
     wanted = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
-    if (kind := next((each for each, prefix in _PREFIXES.items() if text.startswith(prefix)), None)) is not None:
+    if (kind := next((each for each, (prefix, _) in _KINDS.items() if text.startswith(prefix)), None)) is not None:
         if kind in kinds:
             return kind, text
         raise OptionError(f"{text!r} is the id of a {kind}, and this takes the id or the name of a {wanted}")
-    lists: dict[str, Callable[[], Iterable[Any]]] = {
-        "sample set": lambda: client.sample_sets.list(name=text),
-        "estimate": lambda: (each.estimate for each in client.estimates.list(search=text)),
-        "batch": lambda: (each.batch for each in client.batches.list(search=text)),
-        "monitor": lambda: (each.record for each in client.monitors.list(name=text)),
-    }
-    named = {kind: list(islice((e for e in lists[kind]() if e.name == text), 100)) for kind in kinds}
+    named = {kind: list(islice(_called(client, kind, text), _MOST)) for kind in kinds}
     found = {kind: records for kind, records in named.items() if records}
     if len(found) > 1:
         ids = ", ".join(f"{kind} {e.id} ({local(e.created_at)})" for kind, es in found.items() for e in es[:_TOLD])

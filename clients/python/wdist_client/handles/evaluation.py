@@ -6,7 +6,7 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ def evaluate(
     """
     import numpy as np
 
-    wanted = checked(reading)
+    wanted, sets = checked(reading), (estimate.source, estimate.target)
     path = Path(rows) if isinstance(rows, str | os.PathLike) else None
     if is_id(rows) or isinstance(rows, SampleSet):
         rows = yield from create_sample_set(rows, None, reading, progress, retries)  # type: ignore[arg-type]
@@ -57,11 +57,11 @@ def evaluate(
         rows = yield Compute(partial(_array_of, path))
         path = None
     if path is not None:
-        part = read_alike((yield from reading_of(estimate, retries)), wanted, path)
+        part = read_alike((yield from reading_of(sets, retries)), wanted, path)
         return (yield from _of_read(estimate, rows, path.name, part, retries, progress))
     frame, names = frame_of(rows), names_of(rows)
     if names is not None:
-        part = read_alike((yield from reading_of(estimate, retries)), wanted, rows)
+        part = read_alike((yield from reading_of(sets, retries)), wanted, rows)
         if frame is not None and (part or frame.numbers(missing=True) is None):
             return (yield from _of_read(estimate, rows, None, part, retries, progress))
         path_of_config = f"/v1/estimates/{estimate.id}/critic"
@@ -85,9 +85,11 @@ def evaluate(
     return np.concatenate(parts)
 
 
-def reading_of(estimate: Estimate, retries: Retries) -> Flow[Mapping[str, Any]]:
-    """How the sets of an estimate were read; of the source, or if that was deleted, of the target."""
-    for each in (estimate.source, estimate.target):
+def reading_of(sets: Iterable[str | None], retries: Retries) -> Flow[Mapping[str, Any]]:
+    """How stored sets were read that were read alike: the first of them that was not deleted. None: unknown."""
+    for each in sets:
+        if each is None:
+            break
         try:
             stored = yield from fetched(f"/v1/sample-sets/{each}", SampleSet, retries)
         except NotFound:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError
-from wdist.data.tables.naming import NAMED, asked, asked_together, others_with_text
+from wdist.data.tables.naming import NAMED, asked, asked_together, others_with_text, shown
 from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.definitions.reading import Selection
 
@@ -79,15 +79,17 @@ class Decisions:
         said = f"{self._first}{others}"
         if self._incomplete:
             of = f"{self._incomplete:,} of {'the first ' if self._is_cut else ''}{self._rows:,} rows "
-            where = _listed(list(self._missing), has_names=self._has_names)
+            where = shown(list(self._missing), has_names=self._has_names)
             of += "has " if self._incomplete == 1 else "have "
             said += f"; {of}" + (f"one, in {where}" if own is None else f"missing values, in {where}{self._ways()}")
-        for name in [name for name in text if self._is_other_date(name)][:NAMED]:
-            shown = min(self._levels[name])[:40]
-            said += f"; {name[:100]!r} has dates such as {shown!r}, which are read only as 2026-01-31 is written"
-        if free := [name for name in text if self._is_free(name) and not self._is_other_date(name)]:
+        others_of_dates = [name for name in text if self._is_other_date(name)]
+        free = [name for name in text if name not in others_of_dates and self._is_free(name)]
+        for name in others_of_dates[:NAMED]:
+            first = min(self._levels[name])[:40]
+            said += f"; {name[:100]!r} has dates such as {first!r}, which are read only as 2026-01-31 is written"
+        if free:
             said += f"; {', '.join(self._why_free(name) for name in free[:NAMED])}"
-        options = [*self._options(text, dates)]
+        options = [*self._options(text, dates, out=[name for name in text if name in {*others_of_dates, *free}])]
         is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
         return DecodeError(f"{said}. All at once: {asked_together(options)}" if is_for_several else said)
 
@@ -116,9 +118,8 @@ class Decisions:
         more = "" if self._has_vectors else f", {asked('missing', 'level')} makes each a level of its own"
         return f": {asked('missing', 'drop')} leaves such rows out{more}"
 
-    def _options(self, text: Sequence[str], dates: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Options that settle everything: what has too many values for a category, or other dates, is left out."""
-        out = [name for name in text if self._is_free(name) or self._is_other_date(name)]
+    def _options(self, text: Sequence[str], dates: Sequence[str], out: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Options that settle everything. out: columns of text that are to be left out."""
         yield from (("categories", name) for name in text if name not in out)
         yield from (("dates", name) for name in dates)
         if (dates or self._times) and self._take.time_unit is None:
@@ -144,8 +145,3 @@ def _names_of_missing(kind: ColumnType, column: Column) -> list[str]:
     if not kind.parts:
         return [kind.name]
     return [kind.parts[k] for k in np.flatnonzero(np.isnan(column.values).any(axis=0))]
-
-
-def _listed(names: Sequence[str], *, has_names: bool) -> str:
-    shown = ", ".join(repr(name[:100]) if has_names else f"column {name}" for name in names[:NAMED])
-    return shown + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
