@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -124,6 +125,24 @@ def _end_with_parent() -> None:
     """In the child: SIGTERM when the test process dies, even by SIGKILL (Linux prctl PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def paths_below(folder: Path) -> list[Path]:
+    """All that lies below a folder that a server writes in; `rglob` fails where a folder goes away meanwhile."""
+    return [Path(at) / name for at, folders, files in os.walk(folder) for name in [*folders, *files]]
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in paths_below(folder) if path.is_file()]
+
+
+def modes_below(folder: Path) -> dict[Path, int]:
+    """The permissions of the folder and of all below it that is still there when it is asked for."""
+    modes = {}
+    for path in [folder, *paths_below(folder)]:
+        with contextlib.suppress(FileNotFoundError):
+            modes[path] = stat.S_IMODE(path.stat().st_mode)
+    return modes
 
 
 def free_port() -> int:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_process import paths_below
 from service_process import Server, normal, npy
 from sqlalchemy import select
 from synced_disk import SyncedDisk
@@ -81,7 +82,7 @@ def test_a_first_start_makes_the_files_of_the_installation_durable(first_start: 
         assert len((data / "workers" / "id").read_text()) == 8
         with started(data) as services:
             assert services.storage.read_identity() == identity
-    made = [path for path in (first_start.path / "data").rglob("*") if not path.is_symlink()]
+    made = [path for path in paths_below(first_start.path / "data") if not path.is_symlink()]
     modes = {str(path): oct(path.stat().st_mode & 0o777) for path in [first_start.path / "data", *made]}
     assert set(modes.values()) == {"0o700", "0o600"}, modes
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 import pytest
+from server_process import files_below
 from service_process import Server, normal, npy
 from stores import Stores
 
@@ -38,7 +39,7 @@ def bomb(rows: int = 4_000_000) -> bytes:
 
 
 def disk(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files_below(folder))
 
 
 Make = Callable[..., httpx.Client]

@@ -24,6 +24,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 from openpyxl import Workbook
 from PIL import Image
+from server_process import files_below
 from service_process import Server, normal, npy
 
 ROWS = normal(31, rows=150, columns=3)
@@ -383,7 +384,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
 
 
 def kept_files(server: Server) -> set[Path]:
-    return {path for path in server.data.rglob("*") if path.is_file() and path.parent.name != "data"}
+    return {path for path in files_below(server.data) if path.parent.name != "data"}
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 import pytest
+from server_process import paths_below
 from service_process import Server, normal, npy
 
 
@@ -205,7 +206,7 @@ def hostile_request(rng: random.Random) -> tuple[str, str, dict[str, object]]:
 
 
 def stored(server: Server) -> set[Path]:
-    return {path for folder in ("blobs", "incoming", "scratch") for path in (server.data / folder).rglob("*")}
+    return {path for folder in ("blobs", "incoming", "scratch") for path in paths_below(server.data / folder)}
 
 
 @pytest.mark.parametrize("requests", [400, pytest.param(10_000, marks=pytest.mark.slow)])

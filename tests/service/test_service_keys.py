@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from server_process import paths_below
 from service_process import Server, normal, npy
 from stores import Stores
 
@@ -219,11 +220,11 @@ def test_refuses_the_network_without_a_key(tmp_path: Path) -> None:
 @pytest.mark.local_stores
 def test_refuses_the_network_with_a_database_that_has_no_key(server: Server) -> None:
     server.stop()
-    before = {path for path in server.data.rglob("*") if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
+    before = {path for path in paths_below(server.data) if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
     refused = wdist("serve", "--host", "0.0.0.0", "--port", "0", "--data", str(server.data))
     assert refused.returncode == 78
     assert "without an API key" in refused.stderr
-    after = {path for path in server.data.rglob("*") if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
+    after = {path for path in paths_below(server.data) if path.suffix not in {".sqlite-wal", ".sqlite-shm"}}
     assert after == before
 
 

@@ -17,15 +17,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from server_process import files_below
 from service_process import Server, normal, npy
 
 
 def stored_files(server: Server) -> set[str]:
     return {
-        str(path.relative_to(server.data))
-        for name in ("blobs", "incoming")
-        for path in (server.data / name).rglob("*")
-        if path.is_file()
+        str(path.relative_to(server.data)) for name in ("blobs", "incoming") for path in files_below(server.data / name)
     }
 
 

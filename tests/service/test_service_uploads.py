@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from server_process import free_port
+from server_process import files_below, free_port
 from service_process import Server, normal, npy
 from stores import Stores
 from tusclient.client import TusClient
@@ -73,7 +73,7 @@ def leftovers(server: Server) -> list[Path]:
         named |= {entry["sha256"] for entry in page["data"]}
         if (after := page["next"]) is None:
             break
-    files = [path for folder in ("blobs", "incoming") for path in (server.data / folder).rglob("*") if path.is_file()]
+    files = [path for folder in ("blobs", "incoming") for path in files_below(server.data / folder)]
     return [path for path in files if path.name not in named]
 
 
