@@ -7,7 +7,8 @@ wdist/definitions/arguments.py: the keyword arguments of estimate_w1 and of Moni
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
     and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
-clients/python/wdist_client/command/usage.py: a copy of wdist/cli/usage.py, as the client needs nothing of the library.
+clients/python/wdist_client/command/usage.py, display/outputs.py: copies of wdist/cli/usage.py and wdist/outputs.py,
+    as the client needs nothing of the library.
 docs/http.md: the tables of options and of what says how a file is read.
 """
 
@@ -25,7 +26,7 @@ import client_contract
 from pydantic import BaseModel
 
 from wdist.definitions.reading import Reading, Selection
-from wdist.monitoring.options import MonitorOptions
+from wdist.monitoring.options import MonitorOptions, refused_flags
 from wdist.options import Options
 from wdist_service.app import contract
 
@@ -103,6 +104,10 @@ def flags() -> str:
     # Labels have a form of their own in a command line.
     lines += _option_flags("OptionFlags", "How to estimate.", estimate, client_contract.OWN_ARGUMENTS | {"metadata"})
     lines += _option_flags("MonitorFlags", "How a monitor compares.", monitor, client_contract.OF_MONITORS)
+    lines += [
+        f"\n\nNOT_OF_MONITORS = {refused_flags()!r}",
+        '"""Flags that only estimates have, and what to do instead."""',
+    ]
     return "\n".join([*lines, *_reading_flags()]) + "\n"
 
 
@@ -168,9 +173,9 @@ def openapi() -> dict[str, Any]:
     return contract()
 
 
-def usage() -> str:
-    """What both commands say of wrong arguments."""
-    text = (ROOT / "wdist" / "cli" / "usage.py").read_text()
+def copied(path: str) -> str:
+    """A module of the library for the client."""
+    text = (ROOT / path).read_text()
     return text.replace("The client has a copy, made by", "A copy of the library's, made by").replace(
         "as it needs nothing of the library", "as the client needs nothing of it"
     )
@@ -180,7 +185,8 @@ FILES = {
     "wdist/definitions/arguments.py": arguments,
     "clients/python/wdist_client/contract.py": lambda: client_contract.module(openapi()),
     "clients/python/wdist_client/command/options.py": flags,
-    "clients/python/wdist_client/command/usage.py": usage,
+    "clients/python/wdist_client/command/usage.py": lambda: copied("wdist/cli/usage.py"),
+    "clients/python/wdist_client/display/outputs.py": lambda: copied("wdist/outputs.py"),
 }
 
 

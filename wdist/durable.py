@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
+
+from wdist.outputs import no_folder
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -25,11 +26,6 @@ def replace_file(path: Path, data: bytes) -> None:
         # Messages name the file that was asked for, and this one alone: a second name, even None, is printed.
         raise OSError(error.errno, error.strerror, str(path)) from error
     sync_folder(path.parent)
-
-
-def no_folder(path: Path) -> OSError:
-    """That a file cannot be written, as its folder is not there."""
-    return OSError(errno.ENOENT, f"the folder {path.parent} is not there", str(path))
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -175,6 +175,7 @@ class Result(Figures):
 
         Raises:
             WdistError: if rows are asked for and this result was saved or pickled, which keeps none.
+            OptionError: if the path ends as that of another format does, such as .pdf.
         """
         from wdist.export.report import write_report
 

@@ -7,14 +7,17 @@ ends of the interval, the first passes and the other two fail.
 
 from __future__ import annotations
 
+import difflib
 import math
 from pathlib import Path
 from typing import Any, cast
 
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.estimate import estimate_w1
+from wdist.options import Options
 from wdist.result import Result
 
+_OWN = ("tolerance", "at_most", "at_least", "confidence", "message", "report")  # of the assertions, not of an estimate
 _COLUMNS = 5  # in the message of a failure
 _ROWS = 5
 _LONGEST = 200  # characters of a list in the call that repeats an estimate
@@ -171,6 +174,9 @@ def _check(name: str, value: float, *, above: bool = False) -> None:
 def _estimate(x: Any, y: Any, confidence: float, options: dict[str, Any]) -> Result:
     """The estimate; data or an option that is refused leaves no frames of wdist in the traceback, only its message."""
     __tracebackhide__ = True
+    unknown = next((name for name in options if name not in Options.model_fields), "")
+    if near := difflib.get_close_matches(unknown, _OWN, 1):
+        raise OptionError(f"there is no {unknown!r} here; did you mean {near[0]!r}?")
     try:
         return estimate_w1(x, y, confidence=confidence, **options)
     except (SampleError, OptionError) as error:

@@ -160,7 +160,7 @@ def test_what_is_said_names_the_command_that_does_it(capsys: pytest.CaptureFixtu
     for option in ("--groups", "--split", "--ranges"):
         code, _, errors = wdist(capsys, "create", "another", "reference.csv", option, "price")
         assert code == 2
-        assert f"{option[2:]} is no option of a monitor: " in errors
+        assert f"{option} is no option of a monitor: " in errors
 
 
 def test_standard_input_is_a_batch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

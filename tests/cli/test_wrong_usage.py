@@ -1,5 +1,7 @@
 """Wrong usage is one line that says what is missing or meant, alike with and without a server."""
 
+from pathlib import Path
+
 import pytest
 
 from wdist.cli.main import main
@@ -83,3 +85,45 @@ def test_a_value_of_a_monitors_option_is_told_its_option(capsys: pytest.CaptureF
 def test_of_a_flag_that_lacks_its_end_the_flag_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["matrix", "x.npy", "--by", "a", "--level", "b"]) == 2
     assert "(did you mean --levels?)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["monitor create m", "monitor epoch m", "remote monitor create"])
+@pytest.mark.parametrize("option", ["--groups", "--split=blocks", "--max-seconds", "--fail-above"])
+def test_an_option_that_no_monitor_has_is_told_what_to_do_instead(
+    capsys: pytest.CaptureFixture[str], command: str, option: str
+) -> None:
+    assert main([*command.split(), "x.npy", option, "3"]) == 2
+    flag = option.partition("=")[0]
+    said = capsys.readouterr().err
+    assert f"{flag} is no option of a monitor: " in said
+    assert len(said.splitlines()) == 1
+
+
+OUTPUTS = ["estimate --report", "estimate --save", "estimate --certificate", "estimate --save-critic"]
+OUTPUTS += ["remote estimate --report", "remote estimate --save", "remote result --report", "remote evaluate --out"]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    capsys: pytest.CaptureFixture[str], output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the data is even looked for: what was computed would be lost."""
+    monkeypatch.chdir(tmp_path)
+    *command, flag = output.split()
+    sets = ["est_1"] if "result" in command else ["no-set.npy", "nor-this.npy"]
+    is_folder = flag == "--save-critic"
+    Path("a folder").mkdir()
+    Path("a file").touch()
+    wrong = {"a file": "a file: it is a file"} if is_folder else {"a folder": "a folder: it is a folder"}
+    wrong |= {} if is_folder else {"absent/x.html": "absent/x.html: the folder absent is not there"}
+    for path, words in wrong.items():
+        assert main([*command, *sets, flag, path]) == 2
+        said = capsys.readouterr()
+        assert (words in said.err, said.out, len(said.err.splitlines())) == (True, "", 1), said.err
+
+
+@pytest.mark.parametrize("command", ["estimate x.npy y.npy", "remote estimate x.npy y.npy", "remote result est_1"])
+@pytest.mark.parametrize("name", ["r.pdf", "r.PNG", "r.json"])
+def test_a_report_is_not_named_as_another_format(capsys: pytest.CaptureFixture[str], command: str, name: str) -> None:
+    assert main([*command.split(), "--report", name]) == 2
+    assert f"{name}: a report is an HTML file: end its name with .html" in capsys.readouterr().err

@@ -151,6 +151,22 @@ def test_what_is_neither_a_file_nor_a_name_is_told_so(capsys: pytest.CaptureFixt
         )
 
 
+def test_a_name_that_is_nearly_one_is_told_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, arguments in {
+        "sample set": ["upload", "x.npy", "--name", "orders of April"],
+        "monitor": ["monitor", "create", "y.npy", "--name", "orders of April"],
+    }.items():
+        made = Ran(capsys, *arguments).out.strip()
+        wrong = (
+            ["estimate", "orders of Aprl", "y.npy"] if kind == "sample set" else ["monitor", "show", "orders of Aprl"]
+        )
+        ran = Ran(capsys, *wrong)
+        assert ran.status == 2
+        assert f"there is no {kind} called 'orders of Aprl'; did you mean 'orders of April'?" in ran.err
+        remove = ["delete", made] if kind == "sample set" else ["monitor", "delete", made]
+        assert Ran(capsys, *remove).status == 0
+
+
 def test_a_monitor_is_named_where_its_id_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     made = Ran(capsys, "monitor", "create", "x.npy", "--name", "all orders", "--steps", "1", "--critic", "affine")
     assert Ran(capsys, "monitor", "update", "all orders", "y.npy", "--quiet").status in (0, 3)

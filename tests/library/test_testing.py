@@ -120,6 +120,16 @@ def test_the_call_in_the_message_can_be_copied(tmp_path: Path) -> None:
         assert_same_distribution(x, y, groups=labels, **QUICK)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("tolerence", "tolerance"), ("at_last", "at_least"), ("confidense", "confidence"), ("stesp", "steps")],
+)
+def test_an_option_that_is_nearly_one_is_told_it(wrong: str, meant: str) -> None:
+    for assertion in (assert_same_distribution, assert_differ):
+        with pytest.raises(OptionError, match=f"there is no {wrong!r} here; did you mean {meant!r}"):
+            assertion(normal(0), normal(1), **{wrong: 1})
+
+
 def test_what_pytest_prints(tmp_path: Path) -> None:
     (tmp_path / "test_gate.py").write_text(
         "import numpy as np\n"

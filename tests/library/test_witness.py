@@ -261,3 +261,18 @@ def test_a_column_that_shows_less_than_nothing_is_0_for_people_and_as_measured_i
     assert (str(at_server), at_server._repr_html_()) == (str(witness), witness._repr_html_())
     assert not any("0.0998" in text for text in (told, report, str(at_server), at_server._repr_html_()))
     assert witness.to_dict()["columns"][0]["value"] == -0.0998
+
+
+def test_a_critic_that_shows_nothing_has_no_shares_to_tell(result: Result, tmp_path: Path) -> None:
+    shown = result.model_copy()
+    columns = [replace(column, attribution=0.0, lower_bound=0.0) for column in result.witness.columns]
+    witness = replace(result.witness, columns=columns)
+    shown.__dict__["witness"] = witness
+    shown.report(tmp_path / "r.html")
+    report = (tmp_path / "r.html").read_text()
+    at_server = WitnessOfServer(witness.to_dict())
+    assert str(witness).splitlines()[3].split()[:2] == ["moved", "-"]
+    assert (str(at_server), at_server._repr_html_()) == (str(witness), witness._repr_html_())
+    assert re.search(r"<td>moved</td><td[^>]*>-</td>", report)
+    assert not any(re.search(r"\b0 ?%", text) for text in (str(witness), witness._repr_html_(), report))
+    assert witness.plot().axes[0].get_title("left") == "moved"

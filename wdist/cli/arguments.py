@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from wdist.cli.output import EX_USAGE
-from wdist.cli.usage import explained, texts_of
+from wdist.cli.usage import explained, no_flag_of_monitors, texts_of
 
 # A value that is given twice replaces the first one.
 SHARED = Parameter(allow_repeating=True)
@@ -98,12 +97,9 @@ def _without_level(tokens: Sequence[str]) -> Sequence[str]:
 
 def _of_monitors(chain: Sequence[str], tokens: Sequence[str]) -> str | None:
     """What to do instead of an option that only estimates have."""
-    from wdist.monitoring.options import refused
+    from wdist.monitoring.options import refused_flags
 
-    if list(chain[:1]) != ["monitor"]:
-        return None
-    said = refused(each[2:].split("=")[0].replace("-", "_") for each in tokens if each.startswith("--"))
-    return None if said is None else re.sub(r"\b[a-z]+_[a-z]+\b", lambda name: f"--{name[0].replace('_', '-')}", said)
+    return no_flag_of_monitors(tokens, refused_flags()) if list(chain[:1]) == ["monitor"] else None
 
 
 def _wrong(prog: str, text: str) -> int:

@@ -16,6 +16,7 @@ from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName, Wi
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
 from wdist.cli.output import fail, gate, refuse, say_result
+from wdist.outputs import other_than_html, refuse_unwritable
 
 if TYPE_CHECKING:
     from wdist.result import Result
@@ -42,12 +43,17 @@ def estimate(
     **arguments: Any,
 ) -> int:
     """Compare two files and print the result; returns the exit status."""
-    from wdist.errors import WdistError
+    from wdist.errors import OptionError, WdistError
     from wdist.estimate import compared
     from wdist.options import options_and_reading
     from wdist.training.progress_line import ProgressLine
 
     try:
+        for path in (certificate, save, report):
+            refuse_unwritable(path)
+        refuse_unwritable(save_critic, is_folder=True)
+        if (wrong := other_than_html(report)) is not None:
+            raise OptionError(wrong)
         options, reading = options_and_reading(arguments)
         first, second = open_inputs([source, target], reading, groups)
         labels = None if groups is None else (first.labels, second.labels)
@@ -56,13 +62,12 @@ def estimate(
             result = compared(
                 names, first.rows, second.rows, options, groups=labels, progress=tell, should_finish=should_finish
             )
-        where = result.witness if witness else None
+        say_result(result, as_json=as_json, witness=result.witness if witness else None)
         _write(result, save_critic, certificate, save, report)
     except WdistError as error:
         return refuse(error)
     except OSError as error:
         return fail(f"{error.filename or 'cannot read or write'}: {error.strerror or error}")
-    say_result(result, as_json=as_json, witness=where)
     return gate(result.lower_bound, fail_above)
 
 

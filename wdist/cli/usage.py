@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import Argument, exceptions
@@ -38,6 +38,12 @@ def explained(error: exceptions.CycloptsError, prog: str, matrix: str, choices: 
     text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
     text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
     return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+def no_flag_of_monitors(tokens: Iterable[str], refused: Mapping[str, str]) -> str | None:
+    """What to do instead of the first flag that only estimates have. refused: those, with what to do."""
+    flag = next((flag for each in tokens if (flag := each.partition("=")[0]) in refused), None)
+    return None if flag is None else f"{flag} is no option of a monitor: {refused[flag]}"
 
 
 def _missing(error: exceptions.MissingArgumentError, prog: str, choices: Choices) -> str:

@@ -18,9 +18,10 @@ import wdist
 from wdist.definitions.figures import percent, summary_lines
 from wdist.definitions.results.numbers import rounded_down, three_digits
 from wdist.durable import write_file
-from wdist.errors import WdistError
+from wdist.errors import OptionError, WdistError
 from wdist.export.pictures import curve_picture, histogram_picture, interval_picture
 from wdist.export.plot import kept_witness
+from wdist.outputs import other_than_html
 
 if TYPE_CHECKING:
     from wdist.data.samples import SampleSet
@@ -45,6 +46,8 @@ footer, .soft { opacity: .75 }
 
 def write_report(result: Result, path: str | Path, names: tuple[str, str], rows: int = 0) -> None:
     """Write the report. See `Result.report`."""
+    if (wrong := other_than_html(path)) is not None:
+        raise OptionError(wrong)
     write_file(Path(path), report_text(result, names, rows).encode(errors="backslashreplace"))
 
 
@@ -129,9 +132,11 @@ def _columns(witness: Witness) -> str:
     if not witness.columns:
         return ""
     lines = []
+    is_shared = any(column.attribution for column in witness.columns)
     for column in witness.columns[:_COLUMNS]:
         bound = "-" if column.lower_bound is None else rounded_down(column.lower_bound)
-        lines.append((_text(column.name), f"{column.attribution:.0%}", three_digits(max(0.0, column.value)), bound))
+        share = f"{column.attribution:.0%}" if is_shared else "-"
+        lines.append((_text(column.name), share, three_digits(max(0.0, column.value)), bound))
     more = len(witness.columns) - _COLUMNS
     note = f'<p class="soft">and {more} more columns</p>' if more > 0 else ""
     head = ("column", "carries", "W1 of the column alone", "at least, all at once")

@@ -222,7 +222,11 @@ class MonitorFolder:
         path = self.path / COMMIT
         try:
             document = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        except NotADirectoryError:
+            raise WdistError(
+                f"{self.path} is a file, and a monitor is a folder: name it first, then the batch"
+            ) from None
+        except FileNotFoundError:
             raise WdistError(
                 f"{self.path} holds no monitor: name the folder of one, or create one there first"
             ) from None

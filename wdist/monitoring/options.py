@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -40,6 +41,16 @@ def refused(given: Iterable[str]) -> str | None:
     """What to do instead of the first of these options that only estimates have; None where there is none."""
     name = next((name for name in given if name in REFUSED), None)
     return None if name is None else f"{name} is no option of a monitor: {REFUSED[name]}"
+
+
+def refused_flags() -> dict[str, str]:
+    """The flags that only estimates have, and what to do instead, with options as flags."""
+    named = re.compile(r"\b[a-z]+_[a-z]+\b")
+    return {_flag(name): named.sub(lambda option: _flag(option[0]), said) for name, said in REFUSED.items()}
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _of_an_estimate(name: str) -> Any:

@@ -105,8 +105,10 @@ def _column(axes: Any, column: Column, histogram: ColumnHistogram) -> None:
         if missing:
             said = " and ".join(f"{share:.1%}" for share in missing.values())
             axes.set_xlabel(f"missing: {said}", fontsize="small")
-    bound = "" if not column.lower_bound else f", at least {rounded_down(column.lower_bound)} apart"
-    axes.set_title(f"{shortened(column.name)}: carries {column.attribution:.0%}{bound}", loc="left", fontsize="medium")
+    told = [f"carries {column.attribution:.0%}"] if column.attribution else []
+    told += [f"at least {rounded_down(column.lower_bound)} apart"] if column.lower_bound else []
+    title = shortened(column.name) + (f": {', '.join(told)}" if told else "")
+    axes.set_title(title, loc="left", fontsize="medium")
 
 
 def coloured(names: tuple[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -150,10 +150,11 @@ _UNUSUAL = "Held-out rows least like the other set"
 
 
 def _lines(columns: Sequence[Column]) -> list[list[str]]:
+    is_shared = any(column.attribution for column in columns)
     return [
         [
             column.name if len(column.name) <= LONGEST_NAME else f"{column.name[: LONGEST_NAME - 1]}…",
-            f"{100 * column.attribution:.0f} %",
+            f"{100 * column.attribution:.0f} %" if is_shared else "-",  # a critic that shows nothing has none to share
             short(max(0.0, column.value)),  # below 0: the column alone shows nothing
             "no bound" if column.lower_bound is None else rounded_down(column.lower_bound),
         ]

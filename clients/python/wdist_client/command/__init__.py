@@ -33,7 +33,8 @@ from wdist_client.command.actions import COMMANDS
 from wdist_client.command.arguments import choices
 from wdist_client.command.inputs import Session
 from wdist_client.command.monitor import COMMANDS as MONITOR_COMMANDS
-from wdist_client.command.usage import explained
+from wdist_client.command.options import NOT_OF_MONITORS
+from wdist_client.command.usage import explained, no_flag_of_monitors
 from wdist_client.command.webhook import COMMANDS as WEBHOOK_COMMANDS
 from wdist_client.errors import (
     APIConnectionError,
@@ -87,8 +88,10 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         return status
     except CycloptsError as error:
         matrix = f"{prog} matrix"
-        prog = " ".join((prog, *(error.command_chain or ())))
-        sys.stderr.write(f"{prog}: {explained(error, prog, matrix, choices)}; see {prog} --help\n")
+        chain = error.command_chain or ()
+        prog = " ".join((prog, *chain))
+        said = no_flag_of_monitors(given, NOT_OF_MONITORS) if chain[:1] == ("monitor",) else None
+        sys.stderr.write(f"{prog}: {said or explained(error, prog, matrix, choices)}; see {prog} --help\n")
         return 2
     except WdistError as error:
         sys.stderr.write(f"{prog}: {in_commands(error, asked)}\n")

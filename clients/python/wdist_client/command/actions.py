@@ -90,6 +90,7 @@ def estimate(
     session: Here,
 ) -> int:
     """Compare two sample sets; prints the result."""
+    files.refuse_unwritable()
     if source == target == "-":
         raise OptionError("only one of the two sets can come from standard input")
     pair = session.located((source, target), reading.given())
@@ -251,6 +252,7 @@ def result(
     session: Here,
 ) -> int:
     """Print the result of an estimate, waiting for it where it has not ended."""
+    files.refuse_unwritable()
     job = session.estimate(name)
     if waiting.no_wait and not job.estimate.ended:
         session.remark(f"{job.id} is {job.status}")
@@ -301,6 +303,9 @@ def evaluate(
     """
     import numpy as np
 
+    from wdist_client.display.outputs import refuse_unwritable
+
+    refuse_unwritable(out)
     job = session.estimate(name)
     (given,) = session.located([given], reading.given())
     with data(given) as found:

@@ -14,6 +14,7 @@ from cyclopts import ArgumentCollection, Parameter, Token, exceptions
 
 from wdist_client.command.options import OptionFlags, ReadingFlags
 from wdist_client.command.usage import texts_of
+from wdist_client.errors import OptionError
 
 
 def data_name(_: type, tokens: Sequence[Token]) -> str:
@@ -107,6 +108,15 @@ class Files:
     save: Annotated[str | None, Parameter(metavar="FILE", help="keep the whole result for Result.load")] = None
     report: Annotated[str | None, Parameter(metavar="FILE", help="write the result as one HTML file")] = None
     witness: Annotated[Switch, Parameter(help="print where the sets differ, too: unusual rows and columns")] = False
+
+    def refuse_unwritable(self) -> None:
+        """Raise OSError or OptionError for a file that could not be written once there is a result."""
+        from wdist_client.display.outputs import other_than_html, refuse_unwritable
+
+        if (wrong := other_than_html(self.report)) is not None:
+            raise OptionError(wrong)
+        for path in (self.save, self.report):
+            refuse_unwritable(path)
 
 
 @Parameter(name="*")

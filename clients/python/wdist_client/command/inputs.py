@@ -159,8 +159,9 @@ class Session:
                     except SampleError as error:
                         if str(error).endswith("?"):  # it knows a file that is called alike
                             raise
+                        near = names.alike(self.client, ["sample set"], text)
                         raise SampleError(
-                            f"there is no file {file}, and there is no sample set called {text!r}"
+                            f"there is no file {file}, and there is no sample set called {text!r}{near}"
                         ) from error
                 text = named or text
             found.append(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 _TOLD = 5  # ids of one name, the newest first
 _MOST = 100  # records of one name that are asked for, where several kinds are sought
+_LOOKED_AT = 500  # records of a kind, the newest first, whose names may be meant
 
 
-_KINDS: dict[str, tuple[str, Callable[[Client, str], Iterable[Any]]]] = {
+_KINDS: dict[str, tuple[str, Callable[[Client, str | None], Iterable[Any]]]] = {
     "sample set": ("ss_", lambda client, name: client.sample_sets.list(name=name)),
     "estimate": ("est_", lambda client, name: (each.estimate for each in client.estimates.list(search=name))),
     "batch": ("batch_", lambda client, name: (each.batch for each in client.batches.list(search=name))),
@@ -49,8 +51,19 @@ def sample_set(client: Client, text: str) -> str | None:
 
 
 def _id_of(client: Client, kind: str, text: str) -> str:
-    identifier: str = text if text.startswith(_KINDS[kind][0]) else the_only(kind, text, _called(client, kind, text)).id
+    if text.startswith(_KINDS[kind][0]):
+        return text
+    if not (found := list(_called(client, kind, text))):
+        raise OptionError(f"there is no {kind} called {text!r}{alike(client, [kind], text)}")
+    identifier: str = the_only(kind, text, found).id
     return identifier
+
+
+def alike(client: Client, kinds: Iterable[str], name: str) -> str:
+    """The name of one of these kinds that this may be meant for, as a question; "" where none is like it."""
+    known = {each.name for kind in kinds for each in islice(_KINDS[kind][1](client, None), _LOOKED_AT) if each.name}
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _called(client: Client, kind: str, name: str) -> Iterator[Any]:
@@ -72,7 +85,7 @@ def any_of(client: Client, text: str, kinds: Iterable[str]) -> tuple[str, str]:
         raise OptionError(f"{text!r} is the name of several things: give an id, of {ids}")
     for kind, records in found.items():
         return kind, the_only(kind, text, records).id
-    raise OptionError(f"there is no {wanted} called {text!r}")
+    raise OptionError(f"there is no {wanted} called {text!r}{alike(client, kinds, text)}")
 
 
 def the_only(noun: str, name: str, found: Iterable[Any]) -> Any:

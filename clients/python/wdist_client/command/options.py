@@ -249,6 +249,23 @@ class MonitorFlags:
     ] = None
 
 
+NOT_OF_MONITORS = {
+    "--groups": "its rows must be independent draws; put one row of each group, drawn at random, into the reference and into each batch, or compare two sets of groups by an estimate",
+    "--split": "its rows must be independent draws, and rows of one time depend on their neighbours; put some of them, drawn at random, into the reference and into each batch",
+    "--diameter": "its upper bounds are approximate",
+    "--ranges": "its upper bounds are approximate",
+    "--max-seconds": "give --update-steps, so that an update can be repeated",
+    "--planned-steps": "give steps and --update-steps",
+    "--statements": "its bounds hold together already",
+    "--threshold": "did you mean --alarm-above?",
+    "--alarm": "did you mean --alarm-above?",
+    "--alarm-over": "did you mean --alarm-above?",
+    "--fail-above": "did you mean --alarm-above?",
+    "--limit": "did you mean --alarm-above?",
+}
+"""Flags that only estimates have, and what to do instead."""
+
+
 @dataclass(frozen=True)
 class ReadingFlags:
     """How files are read. Omitted options get the server's defaults."""

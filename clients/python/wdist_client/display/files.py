@@ -8,8 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wdist_client.display.outputs import other_than_html, refuse_unwritable
 from wdist_client.display.text import result_html
 from wdist_client.display.witness import columns_html
+from wdist_client.errors import OptionError
 
 if TYPE_CHECKING:
     from wdist_client.contract import CurvePoint
@@ -31,6 +33,9 @@ def write_report(
     witness: Witness | None = None,
 ) -> None:
     """Writes the result as one HTML file. Of the witness it shows what says nothing of a single row."""
+    if (wrong := other_than_html(path)) is not None:
+        raise OptionError(wrong)
+    refuse_unwritable(path)
     title = html.escape(f"{names[0]} and {names[1]}")
     n = result.n
     sizes = f"Held out for the result: {n.source.test:,} rows of {names[0]} and {n.target.test:,} of {names[1]}."

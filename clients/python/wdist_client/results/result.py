@@ -240,7 +240,8 @@ class Result(contract.Result):
         """Writes the result as one HTML file that needs nothing else: words, pictures and figures, and no rows.
 
         `names`: what to call the two sets; by default `names` of this result. `curve`: as for `plot`. The columns of a
-        table are shown if the witness was accessed before.
+        table are shown if the witness was accessed before. Raises OptionError for a path that ends as that of another
+        format does, such as .pdf.
         """
         from wdist_client.display.files import write_report
 
