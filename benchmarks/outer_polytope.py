@@ -23,7 +23,7 @@ import torch
 from convex_adversarial import robust_loss
 from torch import nn
 
-from wdist.durable import replace_file
+from wdist.files.durable import replace_file
 from wdist.paper.attack import attack
 from wdist.paper.result_files import provenance, write_figures
 from wdist.paper.robustness_table import SETTINGS, VALIDATION_IMAGES, images_of

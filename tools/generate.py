@@ -7,7 +7,7 @@ wdist/definitions/arguments.py: the keyword arguments of estimate_w1 and of Moni
 clients/python/wdist_client/contract.py: records, options and printed figures of the client, from the server's OpenAPI,
     and how files are read, from wdist/definitions/reading.py.
 clients/python/wdist_client/command/options.py: the flags of `wdist remote`, from what a server takes.
-clients/python/wdist_client/command/usage.py, display/outputs.py: copies of wdist/cli/usage.py and wdist/outputs.py,
+clients/python/wdist_client/command/usage.py, display/outputs.py: copies of wdist/cli/usage.py, wdist/files/outputs.py,
     as the client needs nothing of the library.
 docs/http.md: the tables of options and of what says how a file is read.
 """
@@ -186,7 +186,7 @@ FILES = {
     "clients/python/wdist_client/contract.py": lambda: client_contract.module(openapi()),
     "clients/python/wdist_client/command/options.py": flags,
     "clients/python/wdist_client/command/usage.py": lambda: copied("wdist/cli/usage.py"),
-    "clients/python/wdist_client/display/outputs.py": lambda: copied("wdist/outputs.py"),
+    "clients/python/wdist_client/display/outputs.py": lambda: copied("wdist/files/outputs.py"),
 }
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Unpack
 
-import torch
-
 from wdist.certify import certify, rescaled
 from wdist.data.checks import (
     check_pair,
@@ -27,6 +25,7 @@ from wdist.data.sources.rows import labels_of, refuse_absent
 from wdist.data.splits import MINIMUM_ROWS, GroupOrder, Split, split_rows, tested_units
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.reading import Reading, Selection
+from wdist.device import chosen_device
 from wdist.errors import OptionError, SampleError
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.units import layout_of, refuse_layout
@@ -190,21 +189,6 @@ def checked_names(names: Any) -> tuple[str, str]:
 def told_apart(names: tuple[str, str]) -> tuple[str, str]:
     """What messages call the sets, whose names may be equal."""
     return names if names[0] != names[1] else (f"{names[0]} (source)", f"{names[1]} (target)")
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device of this name; auto is a GPU if there is one. Raises OptionError for one that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise OptionError(f"device {name!r} is unknown; choose 'auto', 'cpu' or 'cuda'") from None
-    if device.type not in ("cpu", "cuda"):
-        raise OptionError(f"device {name!r} is not supported; choose 'auto', 'cpu' or 'cuda'")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise OptionError(f"device {name!r} was asked for, but no CUDA device is available; use 'auto' or 'cpu'")
-    return device
 
 
 def _open(

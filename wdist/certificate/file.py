@@ -14,8 +14,8 @@ import wdist
 from wdist.data.samples import SampleSet
 from wdist.data.splits import Split
 from wdist.definitions.figures import REPORTED, percent
-from wdist.durable import write_file
 from wdist.errors import WdistError
+from wdist.files.durable import write_file
 from wdist.inference.base import Prior
 from wdist.inference.units import Units
 from wdist.transport.plans import Plan

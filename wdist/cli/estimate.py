@@ -16,7 +16,7 @@ from wdist.cli.arguments import AsJson, FailAbove, Groups, Progress, SetName, Wi
 from wdist.cli.inputs import HELP, open_inputs
 from wdist.cli.options import options_as_flags, readings_as_flags
 from wdist.cli.output import fail, gate, refuse, say_result
-from wdist.outputs import other_than_html, refuse_unwritable
+from wdist.files.outputs import other_than_html, refuse_unwritable
 
 if TYPE_CHECKING:
     from wdist.result import Result

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wdist.data.samples import SampleSet
 from wdist.data.scaling import Scaling
+from wdist.device import moved
 from wdist.streams import Purpose, stream
 
 PRELOAD_BYTES = 256 << 20  # per side; larger sets are read batch by batch, so memory use does not grow with n
@@ -53,11 +54,10 @@ class Batches:
             row_bytes = 4 * (int(np.prod(samples.row_shape)) if columns is None else len(columns))
             self._all = self._read(index) if row_bytes * len(index) <= PRELOAD_BYTES else None
 
-    def _read(self, index: NDArray[np.int64], *, pinned: bool = False) -> Tensor:
+    def _read(self, index: NDArray[np.int64], *, is_ahead: bool = False) -> Tensor:
         # Rounded to float32 last: a time in seconds since 1970 keeps its fractions once the shift is subtracted.
         parts = [self._in_units(rows).astype(np.float32) for rows in self.samples.blocks(index)]
-        tensor = torch.from_numpy(np.concatenate(parts))
-        return (tensor.pin_memory() if pinned else tensor).to(self.device, non_blocking=pinned)
+        return moved(torch.from_numpy(np.concatenate(parts)), self.device, is_ahead=is_ahead)
 
     def _in_units(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         centred: NDArray[np.float64] = self.scale.apply(rows) - self.shift
@@ -89,7 +89,7 @@ class Batches:
 
     def _batch(self, positions: NDArray[np.int64]) -> Tensor:
         # sorted, because neighbouring rows share pages of the file
-        return self._read(np.sort(self.index[positions]), pinned=self.device.type == "cuda")
+        return self._read(np.sort(self.index[positions]), is_ahead=True)
 
     def head(self, rows: int) -> Tensor:
         """The first `rows` rows of the index, (min(rows, n), *row_shape)."""

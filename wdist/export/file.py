@@ -17,8 +17,8 @@ from torch import Tensor
 import wdist
 from wdist.certificate.file import Certificate
 from wdist.critics.critic import Critic, critic_from
-from wdist.durable import replace_file
 from wdist.errors import WdistError
+from wdist.files.durable import replace_file
 from wdist.verify.container import CertificateError, read_container
 from wdist.witness import Column, Witness
 from wdist.witness.numbering import AMONG_KEPT

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 import wdist
 from wdist.definitions.figures import percent, summary_lines
 from wdist.definitions.results.numbers import rounded_down, three_digits
-from wdist.durable import write_file
 from wdist.errors import OptionError, WdistError
 from wdist.export.pictures import curve_picture, histogram_picture, interval_picture
 from wdist.export.plot import kept_witness
-from wdist.outputs import other_than_html
+from wdist.files.durable import write_file
+from wdist.files.outputs import other_than_html
 
 if TYPE_CHECKING:
     from wdist.data.samples import SampleSet

@@ -27,8 +27,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import wdist
 from wdist.definitions.monitoring import MonitorFigures, UpdateFigures
 from wdist.definitions.reading import Reading, Selection
-from wdist.durable import replace_file, sync_folder
 from wdist.errors import OptionError, WdistError
+from wdist.files.durable import replace_file, sync_folder
 from wdist.monitoring.lock import PATIENCE, locked
 
 if TYPE_CHECKING:

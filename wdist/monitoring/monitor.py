@@ -20,8 +20,8 @@ from wdist.definitions.reading import Reading, Selection
 from wdist.definitions.refusals import checked
 from wdist.definitions.results.reprs import in_a_line
 from wdist.definitions.updates import ExportFormat, exported
-from wdist.durable import replace_file
 from wdist.errors import OptionError, WdistError
+from wdist.files.durable import replace_file
 from wdist.monitoring.folder import MonitorFolder, folder_path, refuse_full
 from wdist.monitoring.options import monitor_options, takes_monitor_options
 from wdist.monitoring.words import in_python, monitor_html, monitor_text, update_html, update_text

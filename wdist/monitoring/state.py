@@ -26,8 +26,8 @@ from wdist.data.samples import Layout, SampleSet
 from wdist.data.tables.schema import TableSchema
 from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures, When
 from wdist.definitions.reading import Reading
-from wdist.durable import replace_file
 from wdist.errors import WdistError
+from wdist.files.durable import replace_file
 from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame
 from wdist.monitoring.options import MonitorOptions, check_column

@@ -27,8 +27,9 @@ from wdist.data.splits import MINIMUM_ROWS, Split, split_rows
 from wdist.definitions.alarms import next_alarms
 from wdist.definitions.monitoring import UpdateFigures
 from wdist.definitions.times import checked_time
+from wdist.device import chosen_device
 from wdist.errors import OptionError, RepeatedBatchError, SampleError
-from wdist.estimate import called, chosen_device
+from wdist.estimate import called
 from wdist.inference.mean_bounds import check_confidence
 from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame

@@ -10,7 +10,7 @@ import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wdist.durable import replace_file
+from wdist.device import chosen_device
 from wdist.errors import OptionError, Stopped
+from wdist.files.durable import replace_file
 from wdist.nn.torch_state import own_torch_state
 from wdist.paper.result_files import checkpoint_to_go_on_from, make_folder, provenance, write_figures
-from wdist.paper.robustness_table import check_device, images_of
+from wdist.paper.robustness_table import images_of
 from wdist.training.checkpoint import write_checkpoint
 
 SIZES = {"small": 16, "full": 64}  # channels at the finest grid; they double as it is halved
@@ -234,7 +235,7 @@ def train_generator(
         SampleError: the published files are missing or damaged. OptionError: options that are out of range, or a
         checkpoint of others. Stopped (the checkpoint is written first).
     """
-    check_device(options.device)
+    options = replace(options, device=str(chosen_device(options.device)))
     images, _ = images_of(dataset, data, test=False)
     training = GanTraining(options, images)
     make_folder(out)

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from wdist import __version__
-from wdist.durable import replace_file
+from wdist.device import is_accelerator, name_of
 from wdist.errors import OptionError
+from wdist.files.durable import replace_file
 from wdist.training.checkpoint import read_checkpoint
 
 
@@ -45,7 +46,7 @@ SOURCE = _source_digest()  # when the code is loaded: the files may change while
 
 def machine(device: str = "cpu") -> str:
     """What a run was measured on: processor or GPU, threads, versions."""
-    where = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else _processor()
+    where = name_of(found) if is_accelerator(found := torch.device(device)) else _processor()
     return f"{where}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from wdist.durable import replace_file
+from wdist.device import chosen_device
 from wdist.errors import OptionError, SampleError
+from wdist.files.durable import replace_file
 from wdist.paper.attack import attack
 from wdist.paper.datasets import load_images, unpublished_files
 from wdist.paper.result_files import make_folder, provenance, write_figures
@@ -121,7 +122,7 @@ def robustness(
     """
     if dataset not in SETTINGS:
         raise OptionError(f"data set {dataset!r} is unknown; choose one of {', '.join(SETTINGS)}")
-    check_device(options.device)
+    options = replace(options, device=str(chosen_device(options.device)))
     setting = SETTINGS[dataset]
     images, labels = images_of(dataset, data, test=False)
     order = np.random.default_rng([options.seed, 11]).permutation(len(images))
@@ -217,7 +218,7 @@ def check_classifier(
         SampleError: the published files, the result file or its weights are missing or damaged. OptionError: no such
         device.
     """
-    check_device(options.device)
+    options = replace(options, device=str(chosen_device(options.device)))
     figures, config, _ = read_result(result)
     radius = SETTINGS[figures["dataset"]].radius
     weights = result.with_suffix(".safetensors")
@@ -271,13 +272,3 @@ def _attacked(
         "certified_and_broken": int((certified & broken).sum()),
         "seconds": time.perf_counter() - began,
     }
-
-
-def check_device(name: str) -> None:
-    """Raises OptionError for a device that torch does not know or that is not at hand."""
-    try:
-        is_missing = torch.device(name).type == "cuda" and not torch.cuda.is_available()
-    except RuntimeError:
-        raise OptionError(f"device {name!r} is unknown; choose 'cpu' or 'cuda'") from None
-    if is_missing:
-        raise OptionError(f"device {name!r} was asked for, but no CUDA device is at hand; use 'cpu'")

@@ -33,9 +33,9 @@ from wdist.data.pair import SamplePair
 from wdist.data.samples import open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.splits import TEST_SHARE, part_sizes, rows_with_test, split_rows
-from wdist.durable import replace_file
 from wdist.errors import OptionError, SampleError
 from wdist.estimate import estimate_w1
+from wdist.files.durable import replace_file
 from wdist.nn.torch_state import own_torch_state
 from wdist.options import Options
 from wdist.paper.datasets import load_images

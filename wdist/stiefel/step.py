@@ -28,11 +28,12 @@ Range. The direction does not depend on the size of M between norms of 1e-15 and
 one much smaller than that, gives no step; W stays on the manifold.
 """
 
-import functools
 import math
 
 import torch
 from torch import Tensor
+
+from wdist.device import multiplies_bfloat16
 
 # Three quintics x (a + b x^2 + c x^4), each the minimax approximation of 1 on the interval to which the previous ones
 # map [0.003, 1]. The values end in [0.35, 1.65], and the slope at 0 is 119. Raising the small singular values matters
@@ -112,18 +113,7 @@ def _is_small(W: Tensor) -> bool:
 def direction_precision(W: Tensor) -> torch.dtype:
     """bfloat16 for large enough float32 matrices on devices that multiply it fast; otherwise the dtype of W."""
     is_worth_it = W.dtype == torch.float32 and min(W.shape[-2:]) >= LOW_PRECISION_FROM
-    return torch.bfloat16 if is_worth_it and _multiplies_bfloat16(W.device) else W.dtype
-
-
-@functools.cache
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has bfloat16 matrix instructions; without them products are many times slower."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    if device.type != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return torch.bfloat16 if is_worth_it and multiplies_bfloat16(W.device) else W.dtype
 
 
 def restore_orthogonality(W: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from wdist.durable import replace_file
+from wdist.files.durable import replace_file
 
 VERSION = 1
 

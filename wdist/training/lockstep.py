@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from wdist.device import is_accelerator
 from wdist.errors import Stopped
 from wdist.nn.torch_state import own_torch_state
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
@@ -28,7 +29,7 @@ from wdist.training.trainer import Trainer
 # critics, 0.94 to 1.05 with 2 at once, 1.2 to 1.5 with 4, 1.3 to 2.3 with 8 and 16; for 256 x 5 critics, 0.56 to 1.04,
 # because their time goes into arithmetic, which batching does not save. A GPU idles between the small products of a
 # single critic.
-LEAST_ON_CPU, LEAST_ON_CUDA = 4, 2
+LEAST_ON_CPU, LEAST_ON_ACCELERATOR = 4, 2
 WIDEST_ON_CPU = 64 * 64  # numbers in the largest parameter
 
 
@@ -92,8 +93,8 @@ def mean_difference(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def is_cheaper(trainings: Sequence[Training]) -> bool:
     """Whether these trainings of one kind finish sooner together than one after the other, by our measurements."""
     parameters = list(trainings[0].trainer.module.parameters())
-    if parameters[0].device.type == "cuda":
-        return len(trainings) >= LEAST_ON_CUDA
+    if is_accelerator(parameters[0].device):
+        return len(trainings) >= LEAST_ON_ACCELERATOR
     return len(trainings) >= LEAST_ON_CPU and max(p.numel() for p in parameters) <= WIDEST_ON_CPU
 
 

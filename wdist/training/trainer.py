@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wdist.device import finish_work
 from wdist.errors import Stopped
 from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 from wdist.training.threads import threads_for
@@ -274,8 +275,7 @@ def steps_for_seconds(module: nn.Module, loss_at: LossAt, seconds: float, *, lea
         optimizer.zero_grad()
         torch.autograd.backward(loss_at(trial, step))
         optimizer.step()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    finish_work()
     per_step = (time.perf_counter() - started) / _TRIAL_STEPS
     return max(least, int(seconds / max(per_step, 1e-6)))
 

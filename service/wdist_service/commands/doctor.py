@@ -126,17 +126,15 @@ def _optional() -> dict[str, str]:
 def _device() -> Iterator[Finding]:
     import torch
 
-    if not torch.cuda.is_available():
+    from wdist import device
+
+    if not device.is_there():
         yield Finding("ok", "device", f"CPU, {torch.get_num_threads()} threads; no CUDA device")
         if torch.version.cuda is None and shutil.which("nvidia-smi"):
             text = "this machine has an NVIDIA driver, but this torch is built without CUDA: see docs/guides/gpu.md"
             yield Finding("warn", "device", text)
-    for index in range(torch.cuda.device_count()):
-        free, total = (n / 2**30 for n in torch.cuda.mem_get_info(index))
-        name = torch.cuda.get_device_name(index)
-        yield Finding(
-            "ok", "device", f"cuda:{index} {name}, {free:.0f} of {total:.0f} GiB free, CUDA {torch.version.cuda}"
-        )
+    for line in device.described():
+        yield Finding("ok", "device", line)
 
 
 def _disk(data: Path | None, database_url: str | None, *, deep: bool, adopt: bool) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from wdist.outputs import no_folder
+from wdist.files.outputs import no_folder
 
 
 def replace_file(path: Path, data: bytes) -> None:

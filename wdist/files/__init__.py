@@ -1,0 +1,1 @@
+"""Files that are written: durably, and looked at before."""
