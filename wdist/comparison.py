@@ -109,7 +109,7 @@ def compare_w1(
         sets = open_levels(data, by, reading, levels, reference, groups)
         return comparison_of(sets, options, delta=delta, progress=progress)
     if candidates is None:
-        raise OptionError("give a reference and at least two candidates")
+        raise OptionError("give a reference and at least two candidates; two sets alone are compared by an estimate")
     refuse_levels(levels, reference is not None and reference)
     statements_needed(len(candidates), {**options.model_dump(), "groups": groups})  # refuses before any file is read
     return comparison_of(open_sets(_named(data, candidates), reading, groups), options, delta=delta, progress=progress)

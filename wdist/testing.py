@@ -253,7 +253,7 @@ def _repeat(x: Any, y: Any, result: Result, options: dict[str, Any]) -> str:
     """The call that trains as this one did. Where a clock ended training, its steps do instead."""
     given = dict(options)
     if given.pop("max_seconds", None) is not None and result.steps:
-        given["steps"] = result.steps
+        given |= {"steps": result.steps, "planned_steps": result.planned_steps}
     given |= {"confidence": result.confidence, "seed": result.seed}
     texts = {name: _written_out(value) for name, value in given.items()}
     sets = [repr(str(data)) if isinstance(data, str | Path) else name for name, data in (("x", x), ("y", y))]

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, exceptions
 
 PREFIX = "WDIST_SERVER_"
@@ -201,6 +210,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )
+
+    @field_validator("data", "settings_file", "bootstrap_key_file", "secret_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """Children of the server work in other folders, and take paths as they are."""
+        return None if path is None else path.expanduser().absolute()
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:

@@ -89,6 +89,9 @@ def test_files_that_are_nearly_the_certified_ones_are_told(
         status, said = verified([certificate, *given], capsys)
         assert status == 1
         assert words in said
+    for wrong in ((a, b, certificate), (a, certificate, b)):
+        assert main(["verify", *wrong]) == 2
+        assert f"{a} is no certificate, and {certificate} is one: give it first" in capsys.readouterr().err
     status, said = verified([certificate, a, b, "--missing", "drop"], capsys)
     assert status == 1
     assert "the files are the certified ones, but were read with other options: leave these out" in said

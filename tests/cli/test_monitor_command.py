@@ -121,11 +121,18 @@ def test_export_prints_or_writes(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda rows: rows.rename(columns={rows.columns[0]: "prize"}), "give batch.csv the columns"),
+        (
+            lambda rows: rows.rename(columns={rows.columns[0]: "prize"}),
+            "lacks 'price', and has 'prize': give it the columns price, weight",
+        ),
         (lambda rows: rows.iloc[:, ::-1], "put them into the order"),
         (
             lambda rows: pd.concat([rows, pd.DataFrame({"price": ["?"], "weight": ["?"]})]),
             "Batches are read as the reference was",
+        ),
+        (
+            lambda rows: pd.DataFrame({"shop": ["Kiel"] * len(rows), "opened": ["01.02.2026"] * len(rows)}),
+            "it lacks 'price', 'weight', and has 'shop', 'opened': give it the columns",
         ),
     ],
 )
@@ -148,7 +155,7 @@ def test_what_is_said_names_the_command_that_does_it(capsys: pytest.CaptureFixtu
         code, _, errors = wdist(capsys, "update", "my shop", f"{batch}.csv", "--json")
     assert code == 3
     begin = "begin a new epoch with `wdist monitor epoch 'my shop' REFERENCE`"
-    assert f"the alarm stays on until rows of today are the reference; then {begin}" in errors
+    assert f"the alarm stays on until rows of today that were in no batch are the reference; then {begin}" in errors
     assert begin in wdist(capsys, "show", "my shop")[1]
     for change, option in (({"price": ["?"]}, "--categories price"), ({"price": [None]}, "--missing drop")):
         rows = pd.read_csv("same.csv")

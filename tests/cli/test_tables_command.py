@@ -33,6 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table["who"] = [f"person {k // 3}" for k in range(900)]
     table.to_csv("t.csv", index=False)
     table.to_parquet("t.parquet", index=False)
+    dated = table.assign(day="2026-01-31", note=[f"note {k}" for k in range(900)])
+    dated[["day", "cut", "who", "note", "x"]].to_csv("dated.csv", index=False)
+    pd.DataFrame({"note": [f"note {k}" for k in range(1200)], "x": np.arange(1200.0)}).to_csv("long.csv", index=False)
     for month, shift in (("june", 0.0), ("july", 1.0)):
         rows = pd.DataFrame({"net price": generator.normal(shift, 1, 300), "id": np.arange(300)})
         rows["colour"] = generator.choice(["red", "blue"], 300)
@@ -154,6 +157,9 @@ def test_a_reference_before_the_files_is_the_first_of_them(before: bool, capsys:
         (["matrix", "t.csv", "t.csv", "--reference=Fair"], "with by a level"),
         (["matrix", "t.csv", "--by", "size"], "no column is named 'size'"),
         (["compare", "t.csv", "--by", "cut"], "--reference LEVEL"),
+        (["matrix", "dated.csv"], "; or compare the levels of one of these columns, such as 'cut', with --by cut\n"),
+        (["compare", "dated.csv"], "; or compare the levels of one of these columns, such as 'cut', with --by cut\n"),
+        (["matrix", "long.csv", "--by", "note"], "as identifiers and free text have: it is no category. Compare the"),
         (["matrix", "t.csv"], "--categories cut --categories who; or compare the levels of 'cut' with --by cut\n"),
         (["compare", "t.csv", "--drop", "who"], "; or compare the levels of 'cut' with --by cut\n"),
         (["matrix", "t.parquet"], "; or compare the levels of 'cut' with --by cut\n"),

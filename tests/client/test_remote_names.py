@@ -142,11 +142,11 @@ def test_several_sets_of_one_name_are_told_with_their_dates(
 
 
 def test_what_is_neither_a_file_nor_a_name_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["estimate", "nothing", "x.npy"], ["upload", "nothing"], ["monitor", "create", "nothing"]):
+    for arguments in (["estimate", "0qz7", "x.npy"], ["upload", "0qz7"], ["monitor", "create", "0qz7"]):
         ran = Ran(capsys, *arguments)
         assert ran.status == 2
         assert ran.err == (
-            "wdist-remote: there is no file nothing, and there is no sample set called 'nothing'; "
+            "wdist-remote: there is no file 0qz7, and there is no sample set called '0qz7'; "
             "`wdist-remote sets` shows what there is\n"
         )
 

@@ -253,6 +253,7 @@ def build_site(place: Path, *options: str) -> None:
         assert (place / page).exists()
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_has_a_page_for_each_public_name(tmp_path: Path) -> None:
     build_site(tmp_path, "-D", "nb_execution_mode=off")  # another test runs the notebooks
     offered = {f"{package.__name__}.{name}" for package in (wdist, wdist_client) for name in package.__all__}

@@ -88,11 +88,12 @@ def test_equal_populations_are_not_shown_to_differ_nor_to_be_very_close() -> Non
         assert_close(x, y, at_most=0, **QUICK)
 
 
-def test_the_call_in_the_message_repeats_the_estimate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("critic", ["groupsort", "auto"])
+def test_the_call_in_the_message_repeats_the_estimate(critic: str, tmp_path: Path) -> None:
     x, y = normal(1, count=400), normal(2, shift=3.0, count=400)
     report = tmp_path / "drift.html"
     with pytest.raises(DistributionError) as failed:
-        assert_same_distribution(x, y, critic="groupsort", max_seconds=0.2, baseline_rows=0, seed=7, report=report)
+        assert_same_distribution(x, y, critic=critic, max_seconds=0.3, baseline_rows=0, seed=7, report=report)
     text = str(failed.value)
     assert report.read_text().startswith("<!")
     assert f"A report with pictures is in {report}." in text

@@ -27,6 +27,7 @@ WORDS_ONLY = {
     "rows are distinct; if these are copies",
     "test rows are equal to rows that the critic was fitted on",
     "also occur in",
+    "no more than rows of one set coincide",
     "in common: if the levels are only spelled differently",
     "may only spell differently",
     "a value of its own in every row",  # the form before a run has a button that leaves the column out

@@ -87,21 +87,22 @@ def cells_of_both(page: Page) -> list[list[str]]:
 
 
 def test_one_click_settles_every_column_of_text(open_page: OpenPage, tables: dict[str, Path], tmp_path: Path) -> None:
-    """Also where one file has columns of text that the other lacks."""
-    more = table(1).dropna().assign(note=[f"it's {k}" for k in range(ROWS - 1)], number=range(ROWS - 1))
+    """Also where one file has columns of text that the other lacks; text of its own in every row is no category."""
+    more = table(1).dropna().assign(note=[f"it's {k % 3}" for k in range(ROWS - 1)], number=range(ROWS - 1))
+    more["remark"] = [f"it's remark {k}" for k in range(ROWS - 1)]
     more.to_csv(tmp_path / "more.csv", index=False)
     page = open_page(expected=("422",))
     give(page, "Source", tables["north whole"])
     give(page, "Target", tmp_path / "more.csv")
     target = zone(page, "Target").get_by_role("alert")
-    expect(target).to_contain_text("There is text in cut, note, and dates in sold.", timeout=PATIENCE_MS)
-    remedy(target, "Take text as categories, dates as dates").click()
+    expect(target).to_contain_text("There is text in cut, note, remark, and dates in sold.", timeout=PATIENCE_MS)
+    remedy(target, "Take text as categories, dates as dates, leave out remark").click()
     expect(zone(page, "Source")).to_contain_text(f"{ROWS - 1} rows of 2 columns", timeout=PATIENCE_MS)
     expect(zone(page, "Target")).to_contain_text(f"{ROWS - 1} rows of 5 columns", timeout=PATIENCE_MS)
     clash = page.locator(".both").get_by_role("alert")
     expect(clash).to_contain_text("only the target has sold, note, number")
     assert [cell[2:4] for cell in cells_of_both(page)][2:] == [
-        ["not in it", "2026-01-01 to 2027-02-04"], ["not in it", f"{ROWS - 1} levels, such as it's 0 and it's 1"],
+        ["not in it", "2026-01-01 to 2027-02-04"], ["not in it", "it's 0 (133), it's 1 (133), it's 2 (133)"],
         ["not in it", f"0 to {ROWS - 2}"],
     ]  # fmt: skip
     remedy(clash, "Compare what they share: carat, cut").click()

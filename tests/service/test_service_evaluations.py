@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from service_process import Server, normal
+from service_process import Server, normal, npy
 
 from wdist.verify import read_critic
 
@@ -24,6 +24,20 @@ ROWS = 12_000
 def finished(server: Server, pair: tuple[str, str]) -> str:
     """An estimate whose critic is a small net."""
     return str(server.until_done(server.submit(*pair, steps=20, critic="groupsort", confidence=0.9))["id"])
+
+
+def test_a_server_with_a_relative_folder_scores_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children that score and decode work in another folder."""
+    monkeypatch.chdir(tmp_path)
+    with Server(Path("data")) as server:
+        sets = server.upload(normal(1)), server.upload(normal(2))
+        made = server.until_done(server.submit(*sets, critic="affine", steps=5, baseline_rows=0))
+        answer = server.client.post(f"/v1/estimates/{made['id']}/evaluate", content=npy(normal(3)))
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["values"]) == len(normal(3))
+        csv = server.client.post("/v1/sample-sets", content=b"a,b\n1,2\n3,4\n", headers={"Content-Type": "text/csv"})
+        assert csv.status_code == 201, csv.text
+        assert (tmp_path / "data" / "wdist.sqlite").exists()
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ def compare(
 
     shown = sys.stderr.isatty() if progress is None else progress
     if not names:
-        return fail("give a reference and at least two candidates")
+        return fail("give a reference and at least two candidates; two sets alone are compared by an estimate")
     try:
         options, reading = options_and_reading(arguments)
         if by is not None and reference is None:
@@ -121,8 +121,9 @@ def _sets(
         found = re.search(r"categories=(\[('|\").*?\2\])", str(error))
         if len(names) != 1 or found is None:
             raise
-        (column,) = literal_eval(found[1])
-        raise SampleError(f"{error}; or compare the levels of {column!r} with by={column!r}") from error
+        column, *others = literal_eval(found[1])
+        which = f"the levels of one of these columns, such as {column!r}," if others else f"the levels of {column!r}"
+        raise SampleError(f"{error}; or compare {which} with by={column!r}") from error
     labels = [each.labels for each in inputs if each.labels is not None] or None
     first = Path(names[0]).name if names else ""
     return Sets([each.given for each in inputs], [each.rows for each in inputs], labels, first)

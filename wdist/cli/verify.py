@@ -42,6 +42,10 @@ def verify(
 
     try:
         document, given = _document(certificate), Reading.checked(**arguments)
+        if not document and (other := next((each for each in (source, target) if _document(each)), None)) is not None:
+            raise OptionError(
+                f"{certificate} is no certificate, and {other} is one: give it first, wdist verify CERT A B"
+            )
         if not document:  # the verifier says why it is none, before any file is read without its recipe
             rows = np.zeros((2, 1))
             return run(certificate, rows, rows, sha256=sha256, fresh=fresh, as_json=as_json)

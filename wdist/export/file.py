@@ -88,7 +88,7 @@ def read_result(path: str | Path) -> StoredResult:
     """
     header, tensors = _opened(Path(path))
     if _KEY not in header:
-        raise WdistError(f"{path} is not a result that wdist saved")
+        raise WdistError(f"{path} is not a result that wdist saved: give the file that result.save or --save wrote")
     try:
         document = json.loads(header[_KEY])
         if (version := document["version"]) != VERSION:
@@ -118,7 +118,9 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except SafetensorError:
         if path.read_bytes().startswith(b'{"format": "wdist client result"'):
             raise WdistError(_FIGURES_ONLY.format(path=path)) from None
-        raise WdistError(f"{path} is not a result that wdist saved") from None
+        raise WdistError(
+            f"{path} is not a result that wdist saved: give the file that result.save or --save wrote"
+        ) from None
 
 
 def _certificate(tensors: Mapping[str, Tensor]) -> Certificate | None:

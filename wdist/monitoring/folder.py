@@ -39,7 +39,7 @@ COMMIT, HISTORY, LOCK = "monitor.json", "history.jsonl", "lock"
 _DIGEST = "sha256"  # of monitor.json, in itself
 _OURS = re.compile(r"(state-\d+\.safetensors|reference-\d+\.npy|monitor\.json)(\.part)?|history\.jsonl|lock")
 _BLOCK_BYTES = 1 << 24
-_RESTORE = "restore the folder from a backup, or create the monitor again"
+_RESTORE = "restore the folder from a backup, or create the monitor again, in another"
 
 S = TypeVar("S")
 
@@ -227,6 +227,8 @@ class MonitorFolder:
                 f"{self.path} is a file, and a monitor is a folder: name it first, then the batch"
             ) from None
         except FileNotFoundError:
+            if _holds_updates(self.path):
+                raise WdistError(f"{path} is gone, and other files of the monitor are there: {_RESTORE}") from None
             raise WdistError(
                 f"{self.path} holds no monitor: name the folder of one, or create one there first"
             ) from None
@@ -346,6 +348,21 @@ def _refuse_full(path: Path) -> None:
         other = next((name for name in names if LOCK not in names or not _OURS.fullmatch(name)), None)
         if other is not None:
             raise OptionError(f"{path} holds other files, such as {other}: name a new folder for the monitor")
+        if _holds_updates(path):
+            raise OptionError(
+                f"{path} holds files of a monitor whose {COMMIT} is gone: restore it from a backup, or name another "
+                "folder"
+            )
+
+
+def _holds_updates(path: Path) -> bool:
+    """Whether a folder holds more than a creation that was killed before its first commit can leave."""
+    history = path / HISTORY
+    return (
+        any(path.glob("state-[2-9]*.safetensors"))
+        or any(path.glob("state-1?*.safetensors"))
+        or (history.is_file() and history.stat().st_size > 0)
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wdist.definitions.figures import percent
 from wdist.definitions.monitoring import UpdateFigures
 from wdist.definitions.results.numbers import rounded_down, rounded_up, three_digits
+from wdist.definitions.results.verdict import p_in_words
 from wdist.monitoring.state import MonitorState
 
 
@@ -17,7 +18,6 @@ def meaning_of(figures: UpdateFigures, state: MonitorState) -> str:
 
 
 def _of_the_distance(figures: UpdateFigures, state: MonitorState) -> str:
-    alone = percent(state.options.confidence)
     if figures.series_lower_bound > 0:
         upper = figures.series_upper_bound
         least = rounded_down(figures.series_lower_bound)
@@ -26,14 +26,23 @@ def _of_the_distance(figures: UpdateFigures, state: MonitorState) -> str:
             f"The batch has moved away from the reference. The distance is {ends} ({_together(state)}); "
             f"{_shown(figures)}.{_within(figures, state)}"
         )
-    if figures.lower_bound > 0:
+    if (apart := _alone(figures, state)) is not None:
         return (
             "Undecided: among all batches of the series, this may be chance, and the bound of the series "
-            f"is 0. By itself, the batch is at least {rounded_down(figures.lower_bound)} away from the reference "
-            f"({alone}).{_at_most(figures, state)}"
+            f"is 0. By itself, the batch {apart}.{_at_most(figures, state)}"
         )
     shown = _shown(figures)
     return f"No evidence of drift in this batch alone. {shown[0].upper()}{shown[1:]}.{_at_most(figures, state)}"
+
+
+def _alone(figures: UpdateFigures, state: MonitorState) -> str | None:
+    """What the batch shows where no other is looked at, as an estimate would say it; None where that is nothing."""
+    confidence = state.options.confidence
+    if figures.lower_bound > 0:
+        return f"is at least {rounded_down(figures.lower_bound)} away from the reference ({percent(confidence)})"
+    if figures.p_value is not None and figures.p_value <= 1 - confidence:
+        return f"differs from the reference ({p_in_words(figures.p_value, 1 - confidence)})"
+    return None
 
 
 def _at_most(figures: UpdateFigures, state: MonitorState) -> str:

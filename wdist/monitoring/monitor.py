@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -136,6 +137,12 @@ class Monitor:
         return self._reading if self._folder is None else self._folder.commit.reference.reading
 
     @property
+    def reading_of_batches(self) -> Reading:
+        """How batches are read: as the reference, of which they must have the columns that were taken."""
+        rows = self._rows if self._folder is None else self._folder.reference()
+        return self.reading.for_more(rows.columns)
+
+    @property
     def name(self) -> str:
         return self._figures.name
 
@@ -214,7 +221,7 @@ class Monitor:
             {options}
 
         Options that are left out stay as they are. The error of the monitor is shared with the epochs before and to
-        come, so that all bounds of all epochs hold together.
+        come, so that all bounds of all epochs hold together. Warns if the monitor has seen some of these rows before.
         """
         with self._alone():
             state, _ = self._current()
@@ -223,6 +230,8 @@ class Monitor:
             rows = _rows_of(reference, reading)
             self._keep(_begun(rows, options, reading, after=state), reference=(rows, reading))
             self._rows, self._reading = rows, reading
+        for text in self._current()[0].reference.warnings:
+            warnings.warn(text, stacklevel=2)
 
     def save(self, folder: str | Path) -> None:
         """Keep a monitor in a new folder, together with its reference, from now on. Later updates are saved there.

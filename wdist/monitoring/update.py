@@ -203,7 +203,7 @@ def _open(state: MonitorState, reference: Reference, batch: Any, name: str | Non
     if name is not None and not isinstance(name, str):
         raise OptionError(f"name is {name!r:.60}; it must be text")
     with read_as_reference():
-        reading = state.reading.for_more(None)  # a batch need not have what the reference left out
+        reading = state.reading.for_more(reference.samples.names)  # a batch need not have what the reference left out
         opened = open_rows(batch, name or called(batch, f"batch {state.updates + 1}"), state.options, reading)
     content = content_of(opened)
     if (earlier := state.batches.get(content.sha256)) is not None:

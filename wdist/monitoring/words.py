@@ -15,7 +15,10 @@ SHOWN = 10  # updates in the table of a monitor
 COLUMNS = 5  # columns named with an update
 
 NEW_EPOCH = "begin a new epoch"
-STAYS_ON = "some batch of this epoch differs, and the alarm stays on until rows of today are the reference"
+STAYS_ON = (
+    "some batch of this epoch differs, and the alarm stays on until rows of today that were in no batch are the "
+    "reference"
+)
 _HOW = "monitor.new_epoch(reference)"
 
 _HEAD = ("update", "at", "value", "at least", "at most", "evidence", "alarms")

@@ -258,7 +258,9 @@ def create_compared(
     if by is None:
         Levels.of(None, levels, reference is not None and reference)
         if candidates is None:
-            raise OptionError("give a reference and at least two candidates")
+            raise OptionError(
+                "give a reference and at least two candidates; two sets alone are compared by an estimate"
+            )
         if not isinstance(candidates, Mapping | list | tuple):
             return (yield from create_all(candidates, None, part, progress, retries))  # refuses it
         names = list(candidates) if isinstance(candidates, Mapping) else [None] * len(candidates)

@@ -42,7 +42,8 @@ def write_levels(
     kept, table = split_schema(found.table, by)
     sizes = _copy(codes, output, header, partition, kept)
     columns = [found.table.names[k] for k in kept]
-    return Found(columns, table=table, notes=found.notes), list(zip(partition.levels, sizes, strict=True))
+    notes = [f"in the whole table, before it was split by {by!r}, {note}" for note in found.notes]
+    return Found(columns, table=table, notes=notes), list(zip(partition.levels, sizes, strict=True))
 
 
 def _copy(codes: int, output: int, header: NpyHeader, partition: Partition, kept: list[int]) -> list[int]:

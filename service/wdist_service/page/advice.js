@@ -39,4 +39,7 @@ export function warningBox(all, again = () => []) {
 }
 
 /** A sentence with its capital and full stop; what stands before a colon is the name of a set. */
-const sentence = (text) => (/^\S+:/.test(text) ? text[0] : text[0].toUpperCase()) + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+const sentence = (whole) => {
+  const text = whole.replace(/(leave \w+ out) with drop=\[.*\]$/, "$1, by the button above the options before a run"); // here nothing can be left out of a set
+  return (/^\S+:/.test(text) ? text[0] : text[0].toUpperCase()) + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+};

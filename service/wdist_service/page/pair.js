@@ -110,7 +110,7 @@ function units([source, target], options) {
   const sizes = source.map(({ name, kind, figures }, i) => (kind === "category" ? ["levels of a category", 1] : [name, spread(figures, target[i].figures)])).filter(([, size]) => size > 0).sort(([, one], [, other]) => other - one);
   if (sizes.length < 2) return null;
   const [[most, high], [least, low]] = [sizes[0], sizes.at(-1)];
-  if (high <= MUCH * low) return h("p", { class: "soft small" }, "The columns vary by similar amounts, so the data’s own units will do.");
+  if (high <= MUCH * low) return h("p", { class: "soft small" }, "The columns vary by similar amounts: if their units are the same, the data’s own will do; else count each in its standard deviations.");
   return advice(`${most} would decide the distance almost alone: in the data’s own units it varies by ${figure(high, 3)}, ${least} by ${figure(low, 3)} (standard deviations).`,
     button("Count each column in its standard deviations", () => {
       scale.set("standardize");

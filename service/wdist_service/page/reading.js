@@ -37,6 +37,9 @@ function textColumns(text) {
     ...also("there is text in ").map((name) => [name, "categories"]), ...also("there are dates in ").map((name) => [name, "dates"])]);
 }
 
+/** Columns of text that are no categories, by a refusal: each has nearly as many texts as rows, or dates of another form. */
+const noCategories = (text) => new URLSearchParams(text.split(ALL)[1]).getAll("drop");
+
 function inColumns(found) {
   const of = (words, isDate) => [...found].filter(([, kind]) => (kind === "dates") === isDate).map(([name], i) => (i ? name : `${words} in ${name}`)).join(", ");
   return `There is ${[of("text", false), of("dates", true)].filter(Boolean).join(", and ")}.`;
@@ -103,7 +106,8 @@ export class ReadingForm {
     if (!this.wish || !detail) return false;
     const before = JSON.stringify(this.read());
     const found = textColumns(detail);
-    const out = [...found].filter(([name, kind]) => this.wish === "drop" || !kind || this.fields.get(kind).names().includes(name)).map(([name]) => name);
+    const free = this.wish === "declare" ? noCategories(detail) : [];
+    const out = [...found].filter(([name, kind]) => this.wish === "drop" || free.includes(name) || !kind || this.fields.get(kind).names().includes(name)).map(([name]) => name);
     this.leaveOut(out);
     for (const [name, kind] of found) if (!out.includes(name)) this.declare(kind, name);
     if (this.wish === "declare" && INCOMPLETE.test(detail)) this.declare("missing", "level");
@@ -145,7 +149,7 @@ export class ReadingForm {
       this.settles(error);
       this.again();
     } }, words);
-    return [...(text.size > 1 ? [all("drop", "Leave these columns out"), all("declare", [...text.values()].includes("dates") ? "Take text as categories, dates as dates" : "Take them as categories", INCOMPLETE.test(detail) && ", missing values as a level")] : []),
+    return [...(text.size > 1 ? [all("drop", "Leave these columns out"), all("declare", [...text.values()].includes("dates") ? "Take text as categories, dates as dates" : "Take them as categories", INCOMPLETE.test(detail) && ", missing values as a level", noCategories(detail).map((name) => `, leave out ${name}`))] : []),
       ...[...distinct.values()].map(([name, value]) => h("button", { type: "button", class: "remedy", onclick: () => {
         this.declare(name, value);
         this.again();

@@ -76,6 +76,22 @@ def test_a_set_against_itself_is_warned_of() -> None:
     assert "target: 9 of 300 rows are distinct" in second
 
 
+@pytest.mark.parametrize(("rows", "digits"), [(550, 2), (900, 2), (4_000, 2), (60_000, 3)])
+def test_rounded_numbers_coincide_in_two_sets_as_they_do_in_one(rows: int, digits: int) -> None:
+    """Prices of two shops, drawn alike or not, share many values; nobody is told that they are no independent draws."""
+    generator = np.random.default_rng(11)
+    source = np.round(generator.lognormal(2.0, 0.6, (rows, 1)), digits)
+    for shift in (0.0, 0.3):
+        target = np.round(generator.lognormal(2.0 + shift, 0.6, (rows // 2, 1)), digits)
+        warnings = warnings_for(source, target)
+        said = [warning for warning in warnings if "also occur in" in warning]
+        assert any("Rounded numbers coincide by chance" in warning or "are distinct" in warning for warning in warnings)
+        assert all("no more than rows of one set coincide" in warning for warning in said)
+    taken = np.concatenate([source[: rows // 2 - 20], target[:20]])  # nearly all of them are the source's
+    if digits == 2 and rows == 550:
+        assert "the sets are not independent draws, and the bound" in warnings_for(source, taken)[0]
+
+
 def test_equal_values_of_other_types_are_the_same_rows() -> None:
     rows = np.random.default_rng(6).integers(-50, 50, (2_000, 3))
     expected = row_hashes(open_samples(rows))

@@ -323,6 +323,29 @@ def test_a_monitor_is_made_in_a_new_folder_only(folder: Path, tmp_path: Path) ->
         Monitor.open(tmp_path / "notes")
 
 
+def test_a_folder_whose_first_file_is_gone_is_not_written_over(folder: Path) -> None:
+    kept = folder.parent / "monitor.json"
+    (folder / "monitor.json").rename(kept)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(WdistError, match=r"monitor\.json is gone, and other files of the monitor are there: restore"):
+        Monitor.open(folder)
+    with pytest.raises(OptionError, match=r"holds files of a monitor whose monitor\.json is gone: restore it from"):
+        Monitor(rows(0), folder=folder, **QUICK)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    kept.rename(folder / "monitor.json")
+    assert len(Monitor.open(folder).history) == 2
+
+
+def test_a_new_epoch_says_at_once_that_some_rows_were_seen(folder: Path) -> None:
+    monitor = Monitor.open(folder)
+    batch = rows(20, shift=1.0)
+    monitor.update(batch)
+    with pytest.warns(UserWarning, match="rows that the monitor saw before also occur in the reference"):
+        monitor.new_epoch(np.concatenate([batch, rows(21, shift=1.0)]))
+    with pytest.raises(SampleError, match="holds the rows of update 3"):
+        monitor.new_epoch(batch)
+
+
 def test_who_waits_too_long_hears_who_holds_the_folder(folder: Path) -> None:
     opened = MonitorFolder(folder)
     said = pytest.raises(WdistError, match=r"is being updated by process \d+ on ")

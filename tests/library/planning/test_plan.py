@@ -50,11 +50,11 @@ def test_a_margin_in_words_and_as_json() -> None:
 
 
 def test_the_pilot_s_distance_is_detected_by_a_range_of_its_interval() -> None:
-    found = plan(0.35, 800, detect=True)
+    found = plan(0.35, 200, detect=True)
     assert found.rows is not None
     assert found.rows["source"].low < found.rows["source"].about < found.rows["source"].high
     assert found.sentence.startswith("To detect the pilot's distance with power 0.8 at 95 % confidence: about ")
-    assert any("critic trained on fewer rows" in caveat for caveat in found.caveats)
+    assert any("critic trained on more rows" in caveat for caveat in found.caveats)
 
 
 def test_more_is_asked_for_by_more_rows() -> None:
@@ -100,12 +100,29 @@ def test_a_pilot_that_shows_less_than_nothing_says_so_and_what_to_do() -> None:
 
 
 def test_fewer_rows_than_a_split_takes_are_never_planned() -> None:
-    found = plan(shift=5.0, detect=True)
+    found = plan(shift=5.0, detect=5.0)
     assert number(found) == 100
     assert found.sentence.endswith("100 rows of each set, the fewest that can be split.")
-    unequal = plan(shift=5.0, detect=True, ratio=0.25)
+    unequal = plan(shift=5.0, detect=5.0, ratio=0.25)
     assert unequal.rows is not None
     assert (unequal.rows["source"].about, unequal.rows["target"].about) == (400, 100)
+
+
+@pytest.mark.parametrize(
+    ("n", "ratio", "expected"), [(200, 1.0, (200, 200)), (400, 1.0, (400, 400)), (400, 2.0, (400, 800))]
+)
+def test_the_pilot_s_distance_is_not_planned_with_fewer_rows_than_its_critic_learned_from(
+    n: int, ratio: float, expected: tuple[int, int]
+) -> None:
+    """Of 16 columns 0.2 apart, a pilot of 200 rows asked for 100: they show the difference in 40 %, not in 80 %."""
+    generator = np.random.default_rng(5)
+    x, y = generator.normal(size=(n, 16)), generator.normal(size=(n, 16)) + 0.4
+    found = plan_w1(x, y, detect=True, ratio=ratio, **QUICK)
+    assert found.rows is not None
+    assert (found.rows["source"].about, found.rows["target"].about) == expected
+    assert found.rows["source"].low < n
+    assert found.caveats[0].startswith("as many as the pilot has")
+    assert not any("fewer are enough" in caveat for caveat in found.caveats)
 
 
 @pytest.mark.parametrize("given", [{"diameter": 50.0}, {"ranges": [-20.0, 20.0]}], ids=str)

@@ -80,6 +80,10 @@ def test_dates_that_are_not_iso_8601_are_no_categories(written: str, tmp_path: P
     said = refusal(tmp_path / "month.csv")
     assert f"'ordered' has dates such as {min(days)!r}, which are read only as 2026-01-31 is written" in said
     assert advised(said) == {**COLUMNS, "time_unit": "days", "missing": "level", "drop": ["ordered"]}
+    pd.DataFrame({"d": days, "price": range(ROWS)}).to_csv(tmp_path / "alone.csv", index=False)
+    alone = refusal(tmp_path / "alone.csv")
+    assert "which is not a number: leave it out with drop=['d']; 'd' has dates such as" in alone
+    assert "categories" not in alone
 
 
 def test_text_far_down_is_told_with_the_rest(tmp_path: Path) -> None:

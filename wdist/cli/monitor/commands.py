@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -122,7 +123,7 @@ def update(
     opened = Monitor.open(folder)
     shown = sys.stderr.isatty() if progress is None else progress
     with read_as_reference():
-        (rows,) = open_inputs([batch], opened.reading)
+        (rows,) = open_inputs([batch], opened.reading_of_batches)
     try:
         found = opened.update(
             rows.rows, at=None if at is None else _number_or_text(at), name=name or batch, progress=shown
@@ -222,7 +223,11 @@ def epoch(
     if alarm_above is not None or column_above:
         arguments["thresholds"] = _thresholds(alarm_above, column_above)
     reading = opened.reading.model_dump(exclude_defaults=True)
-    opened.new_epoch(_rows(reference, {**reading, **arguments}), **arguments)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        opened.new_epoch(_rows(reference, {**reading, **arguments}), **arguments)
+    for each in told:
+        remark(f"wdist: warning: {each.message}")
     _say_monitor(opened, as_json=as_json)
     return 0
 

@@ -122,8 +122,9 @@ def check_selection(take: Selection, kind: FileFormat) -> None:
     if take.of_a_table and not kind.has_columns:
         *tables, last = sorted(each.title for each in FORMATS.values() if each.has_columns)
         field = next((name for name in ("labels", "columns", "categories", "dates") if getattr(take, name)), "drop")
+        title = "a folder or a zip of images" if kind.name == "images" else kind.title
         raise SelectionError(
-            f"{kind.title} has no names of columns to choose by; only {', '.join(tables)} and {last} have", field
+            f"{title} has no names of columns to choose by; only {', '.join(tables)} and {last} have", field
         )
 
 

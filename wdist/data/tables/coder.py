@@ -19,7 +19,7 @@ from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import LEFT_OUT, KeptRows
-from wdist.data.tables.naming import NO_UNICODE, asked, instead, is_unicode, option_of, refuse_others
+from wdist.data.tables.naming import NO_CATEGORY, NO_UNICODE, asked, instead, is_unicode, option_of, refuse_others
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.undecided.decisions import MAX_LEVELS, Decisions
@@ -57,7 +57,7 @@ class _Levels:
         if len(self.places) > MAX_LEVELS:
             raise DecodeError(
                 f"column {name[:100]!r} has more than {MAX_LEVELS:,} different values, as identifiers and free text "
-                f"have: it is no category. Leave it out with {asked('drop', name)}"
+                f"have: {NO_CATEGORY}. Leave it out with {asked('drop', name)}"
             )
         out = np.full(len(column.values), np.nan)
         kept = slice(None) if column.missing is None else ~column.missing

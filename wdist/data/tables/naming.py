@@ -15,6 +15,7 @@ _LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
 
 
+NO_CATEGORY = "it is no category"
 NO_UNICODE = "is no Unicode text, as it has half of a surrogate pair: write the data again as UTF-8"
 
 

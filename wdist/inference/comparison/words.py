@@ -12,6 +12,7 @@ from wdist.definitions.figures import percent, short
 from wdist.definitions.results.numbers import rounded_down, rounded_up
 
 _TOO_MANY = 1e4  # times as many rows: the critics then show no difference to speak of
+_HARD = ", and perhaps no number would do: with many columns the upper bound hardly falls as rows are added"
 _NAMED = 6  # candidates in a sentence
 
 
@@ -75,7 +76,8 @@ def difference_sentence(case: Case, difference: Difference, rows: int | None) ->
         needed = "The critics show no difference, so that no number of rows can be named."
     else:
         shown = f"if the difference is {short(abs(difference.shown))}, as the critics show"
-        needed = f"{nearer} seems closer; {_needed(difference.growth, rows)} {shown}."
+        hard = "" if difference.growth.most is not None else _HARD
+        needed = f"{nearer} seems closer; {_needed(difference.growth, rows)} {shown}{hard}."
     if difference.answer == "more-rows":
         return f"These rows do not show whether {first} is closer to {reference} than {second}: {apart}. {needed}"
     return (
@@ -119,7 +121,7 @@ def _needed(growth: Growth, rows: int | None) -> str:
     least, most = (None if times is None else _count(times, rows) for times in (growth.least, growth.most))
     unit = "times as many rows" if rows is None else "rows of each set"
     if most is None:
-        return f"at least about {least} {unit} would be needed"
+        return f"more than {least} {unit} would be needed"
     return f"about {least} {unit} would do" if least == most else f"about {least} to {most} {unit} would do"
 
 

@@ -86,6 +86,11 @@ class Design:
         )
         return low, about, high
 
+    def as_many_as(self, pilot: Pilot, alpha: float) -> int | None:
+        """The fewest source units with which both sets hold out as many as the pilot."""
+        source, target = pilot.tested
+        return self._fewest(lambda _, n, m: n >= source and m >= target, pilot.spread(source, target, alpha))
+
     def _margin(self, spread: Spread, n: int, m: int) -> float:
         """Of n and m held-out units."""
         x, y = map(math.sqrt, spread.variances)

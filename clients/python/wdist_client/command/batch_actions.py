@@ -85,7 +85,10 @@ def compare(
             )  # fmt: skip
     else:
         refuse_levels(levels, reference or False)
-        least = "give a reference and at least two candidates, or one table, --by COLUMN and --reference LEVEL"
+        least = (
+            "give a reference and at least two candidates, or one table, --by COLUMN and --reference LEVEL; two sets "
+            "alone are compared by an estimate"
+        )
         stored = sent(session, names, (3, least), reading, waiting)
         job = session.client.batches.compare(stored[0], stored[1:], **options.given())
     if is_left(session, job, waiting):

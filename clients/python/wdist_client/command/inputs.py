@@ -149,7 +149,7 @@ class Session:
     def _found(self, texts: Iterable[str]) -> list[str]:
         from wdist_client.rows.payload import refuse_absent
 
-        found = []
+        found, texts = [], list(texts)
         for text in texts:
             file, _ = archive_member(text)
             if text != "-" and not file.startswith("ss_") and not Path(file).exists():
@@ -159,7 +159,7 @@ class Session:
                     except SampleError as error:
                         if str(error).endswith("?"):  # it knows a file that is called alike
                             raise
-                        near = names.alike(self.client, ["sample set"], text)
+                        near = names.alike(self.client, ["sample set"], text, without=texts)
                         raise SampleError(
                             f"there is no file {file}, and there is no sample set called {text!r}{near}"
                         ) from error

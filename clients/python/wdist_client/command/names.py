@@ -59,10 +59,13 @@ def _id_of(client: Client, kind: str, text: str) -> str:
     return identifier
 
 
-def alike(client: Client, kinds: Iterable[str], name: str) -> str:
-    """The name of one of these kinds that this may be meant for, as a question; "" where none is like it."""
+def alike(client: Client, kinds: Iterable[str], name: str, without: Iterable[str] = ()) -> str:
+    """The name of one of these kinds that this may be meant for, as a question; "" where none is like it.
+
+    without: names that are not meant, as they are given beside it.
+    """
     known = {each.name for kind in kinds for each in islice(_KINDS[kind][1](client, None), _LOOKED_AT) if each.name}
-    near = difflib.get_close_matches(name, known, 1)
+    near = difflib.get_close_matches(name, known - {*without}, 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -45,10 +45,9 @@ def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in the library's words."""
     since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
-        stays = "some batch of this epoch differs, and the alarm stays on until rows of today are the reference"
-        return in_words.get()(
-            in_python(f"the evidence of the series has reached its limit, {since}: {stays}; then begin a new epoch")
-        )
+        stays = "the alarm stays on until rows of today that were in no batch are the reference; then begin a new epoch"
+        limit = f"the evidence of the series has reached its limit, {since}"
+        return in_words.get()(in_python(f"{limit}: some batch of this epoch differs, and {stays}"))
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
     return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
 

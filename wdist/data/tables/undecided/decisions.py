@@ -76,14 +76,17 @@ class Decisions:
         others = others_with_text(
             *([name for name in names if name != own] for names in (text, [*dates, *self._times]))
         )
-        said = f"{self._first}{others}"
+        others_of_dates = [name for name in text if self._is_other_date(name)]
+        free = [name for name in text if name not in others_of_dates and self._is_free(name)]
+        said = str(self._first)
+        if own is not None and own in {*others_of_dates, *free}:
+            said = f"{said.partition(': declare ')[0]}: leave it out with {asked('drop', own)}"
+        said += others
         if self._incomplete:
             of = f"{self._incomplete:,} of {'the first ' if self._is_cut else ''}{self._rows:,} rows "
             where = shown(list(self._missing), has_names=self._has_names)
             of += "has " if self._incomplete == 1 else "have "
             said += f"; {of}" + (f"one, in {where}" if own is None else f"missing values, in {where}{self._ways()}")
-        others_of_dates = [name for name in text if self._is_other_date(name)]
-        free = [name for name in text if name not in others_of_dates and self._is_free(name)]
         for name in others_of_dates[:NAMED]:
             first = min(self._levels[name])[:40]
             said += f"; {name[:100]!r} has dates such as {first!r}, which are read only as 2026-01-31 is written"
