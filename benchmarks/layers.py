@@ -4,33 +4,11 @@ OMP_NUM_THREADS=2 python benchmarks/layers.py [large] [mlp] [batched]
 """
 
 import sys
-from collections.abc import Callable
 
 import torch
-from nets import large, machine, milliseconds, mlp
-from torch import nn
+from nets import large, machine, milliseconds, mlp, training_step
 
-from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
 from wdist.training.stacked import StackedModule
-
-
-def training_step(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:
-    """One step of a critic on two halves of a batch; Adam unless the net lives on the manifold."""
-    manifold = kind == "manifold"
-    optimizer = StiefelOptimizer(parameter_groups(net)) if manifold else torch.optim.Adam(net.parameters(), 1e-4)
-    half = x.shape[-2] // 2 if isinstance(net, StackedModule) else x.shape[0] // 2
-
-    def step() -> None:
-        optimizer.zero_grad()
-        scores = net(x)
-        if isinstance(net, StackedModule):
-            loss = (scores[:, :half] - scores[:, half:]).mean((1, 2)).sum()
-        else:
-            loss = (scores[:half] - scores[half:]).mean()
-        loss.backward()
-        optimizer.step()
-
-    return step
 
 
 def report(title: str, rows: dict[str, tuple[float, float]], base: str) -> None:

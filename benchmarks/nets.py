@@ -11,9 +11,12 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from wdist.device import finish_work
 from wdist.nn.convolutions import BCOP
 from wdist.nn.layers import InvertibleDownsampling, MaxMin, OrthogonalLinear
 from wdist.nn.permutations import circular_pad
+from wdist.stiefel.optimizer import StiefelOptimizer, parameter_groups
+from wdist.training.stacked import StackedModule
 
 
 def block_convolution(X: Tensor, Y: Tensor) -> Tensor:
@@ -139,6 +142,25 @@ def mlp(kind: str, features: int = 784, width: int = 128, depth: int = 3) -> nn.
     return nn.Sequential(*layers, dense(features, 1))
 
 
+def training_step(net: nn.Module, x: torch.Tensor, kind: str) -> Callable[[], None]:
+    """One step of a critic on two halves of a batch; Adam unless the net lives on the manifold."""
+    manifold = kind == "manifold"
+    optimizer = StiefelOptimizer(parameter_groups(net)) if manifold else torch.optim.Adam(net.parameters(), 1e-4)
+    half = x.shape[-2] // 2 if isinstance(net, StackedModule) else x.shape[0] // 2
+
+    def step() -> None:
+        optimizer.zero_grad()
+        scores = net(x)
+        if isinstance(net, StackedModule):
+            loss = (scores[:, :half] - scores[:, half:]).mean((1, 2)).sum()
+        else:
+            loss = (scores[:half] - scores[half:]).mean()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
 def milliseconds(step: Callable[[], object], repeats: int = 12, warm: int = 3) -> tuple[float, float]:
     """(smallest, median) time of a step: the best the machine can do, and what is typical.
 
@@ -148,12 +170,10 @@ def milliseconds(step: Callable[[], object], repeats: int = 12, warm: int = 3) -
     clock = time.process_time if os.environ.get("WDIST_BENCH_CLOCK") == "cpu" else time.perf_counter
     times = []
     for i in range(repeats + warm):
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        finish_work()
         started = clock()
         step()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        finish_work()
         if i >= warm:
             times.append(1e3 * (clock() - started))
     return min(times), median(times)

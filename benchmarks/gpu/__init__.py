@@ -1,0 +1,1 @@
+"""What a GPU brings: one command of at most twelve minutes, for a machine that is lent for fifteen."""
