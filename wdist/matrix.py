@@ -17,7 +17,7 @@ from wdist.data.pair import Shared
 from wdist.data.sources.files import FileRows
 from wdist.data.sources.rows import coded, labels_of, partition_of, refuse_absent, rows_of, split_rows
 from wdist.data.tables.by import reading_by
-from wdist.data.tables.naming import NO_CATEGORY
+from wdist.data.tables.naming import ANOTHER, NO_CATEGORY
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.figures import percent
 from wdist.definitions.installing import pip_install
@@ -323,7 +323,7 @@ def by_comes_first(
             if NO_CATEGORY in str(own):
                 wrong, _, _ = str(own).partition(". ")
                 raise SampleError(f"{wrong}. Compare the levels of another column, with another by") from None
-            raise error from None
+            raise SampleError(str(error).partition(ANOTHER)[0]) from None
         partition_of(rows, by, [levels] if isinstance(levels, str) else levels, reference)
         raise
 

@@ -155,7 +155,7 @@ def test_a_reference_before_the_files_is_the_first_of_them(before: bool, capsys:
         (["matrix", "t.csv", "--by", "cut", "--drop", "who", "--levels", "Iedal"], "did you mean 'Ideal'?"),
         (["matrix", "t.csv", "t.csv", "--levels", "Fair"], "name it as by"),
         (["matrix", "t.csv", "t.csv", "--reference=Fair"], "with by a level"),
-        (["matrix", "t.csv", "--by", "size"], "no column is named 'size'"),
+        (["matrix", "t.csv", "--by", "size"], "no column is named 'size'; there are x, y, cut, who\n"),
         (["compare", "t.csv", "--by", "cut"], "--reference LEVEL"),
         (["matrix", "dated.csv"], "; or compare the levels of one of these columns, such as 'cut', with --by cut\n"),
         (["compare", "dated.csv"], "; or compare the levels of one of these columns, such as 'cut', with --by cut\n"),

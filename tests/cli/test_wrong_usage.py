@@ -44,6 +44,7 @@ from wdist.cli.main import main
         (["remote", "result", "est_1", "--timeout", "nan"], '"nan" for --timeout; give a finite number'),
         (["remote", "list", "--metadata", "night"], "--metadata: 'night' is not like NAME=TEXT"),
         (["remote", "upload"], "wdist remote upload: DATA is missing (sample sets)"),
+        (["remote", "plan", "x.npy", "y.npy"], "plan needs no server: `wdist plan`, a command of the library"),
         (["remote", "upload", "--nmae", "x"], "unknown option: --nmae (did you mean --name?)"),
         (["verify", "x.cert"], "see wdist verify --help"),
         (["keys", "list", "--dada", "x"], "unknown option: --dada (did you mean --data?); see wdist keys list --help"),

@@ -72,8 +72,8 @@ class Change(BaseModel):
     """
 
     value: float = Field(
-        description="Mean score of this batch less that of the one before, both by the critic of this update; above "
-        "0: away from the reference."
+        description="Mean score of this batch less that of the one before, both by the critic of this update. The sign "
+        "is of this critic, and means little where it shows no difference from the reference."
     )
     lower_bound: float = Field(
         description="W1 between this batch and the one before is at least this, together with all other bounds of the "

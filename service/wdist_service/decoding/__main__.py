@@ -103,7 +103,10 @@ def main() -> None:
     except MemoryError:
         report = {"kind": "memory", "error": ""}
     except Exception as error:
-        report = {"kind": _kind(error), "error": str(error)[:1000]}
+        from wdist.data.tables.naming import ANOTHER
+
+        said = str(error).partition(ANOTHER)[0] if split else str(error)
+        report = {"kind": _kind(error), "error": said[:1000]}
     sys.stdout.write("\n" + json.dumps(report))  # standard error goes to the same pipe
 
 

@@ -19,7 +19,16 @@ from wdist.data.tables.bookkeeping import Counting
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.kept import LEFT_OUT, KeptRows
-from wdist.data.tables.naming import NO_CATEGORY, NO_UNICODE, asked, instead, is_unicode, option_of, refuse_others
+from wdist.data.tables.naming import (
+    NO_CATEGORY,
+    NO_UNICODE,
+    asked,
+    instead,
+    instead_of_naming,
+    is_unicode,
+    option_of,
+    refuse_others,
+)
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.undecided.decisions import MAX_LEVELS, Decisions
@@ -28,7 +37,6 @@ from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError
 
-_LONGEST = 500  # characters of a list of columns in a message
 LARGEST_WHOLE = 1 << 53  # float64 has no odd numbers beyond it
 
 Place = Callable[[int], str]
@@ -350,7 +358,7 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
         if name not in place:
             way = instead(name, names, option_of(name, take))
             if not way and take.needed is None and name not in (*(take.columns or ()), labels):
-                way = _instead_of_naming(name, names, take)
+                way = instead_of_naming(name, names, take)
             raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
     left_out = {*take.drop, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [place[name] for name in take.columns]
@@ -360,18 +368,6 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     if not kept:
         raise DecodeError("no column is left; drop fewer")
     return kept
-
-
-def _instead_of_naming(name: str, names: Sequence[str], take: Selection) -> str:
-    """What to do where only one of the files has a column that the reading names."""
-    kept = [each for each in names if each not in take.drop]
-    wanted = {*take.drop, *take.categories, *take.dates}
-    is_another = len(wanted) > 1 and wanted.isdisjoint(names)  # a file of something else: its columns are in no other
-    if not kept or len(repr(kept)) > _LONGEST or take.columns is not None or is_another:
-        return ""
-    if name not in take.drop:
-        return f". If another file has it, take what both have with columns={kept!r}, and leave {name[:100]!r} out here"
-    return f". If another file has it, take what both have with columns={kept!r} instead"
 
 
 def _declared(kind: ColumnType, take: Selection) -> ColumnType:

@@ -11,10 +11,12 @@ from wdist.data.tables.found import DecodeError
 from wdist.definitions.reading import Selection
 
 NAMED = 10  # columns in a message
+_LONGEST = 500  # characters of a list of columns in a message
 _LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _AROUND = " \t\r\n\f\v\u00a0\ufeff"  # a byte order mark too, which files that were joined have in the middle
 
 
+ANOTHER = ". If another file has it"  # begins what is of no use where there is one file
 NO_CATEGORY = "it is no category"
 NO_UNICODE = "is no Unicode text, as it has half of a surrogate pair: write the data again as UTF-8"
 
@@ -43,6 +45,18 @@ def instead(name: str, names: Sequence[str], option: str | None = None) -> str:
     lower = {each.lower(): each for each in names[:_LOOKED_AT]}
     near = get_close_matches(name.lower(), lower, 1)
     return f"; did you mean {lower[near[0]]!r}?" if near else ""
+
+
+def instead_of_naming(name: str, names: Sequence[str], take: Selection) -> str:
+    """What to do where only one of the files has a column that the reading names."""
+    kept = [each for each in names if each not in take.drop]
+    wanted = {*take.drop, *take.categories, *take.dates}
+    is_another = len(wanted) > 1 and wanted.isdisjoint(names)  # a file of something else: its columns are in no other
+    if not kept or len(repr(kept)) > _LONGEST or take.columns is not None or is_another:
+        return ""
+    if name not in take.drop:
+        return f"{ANOTHER}, take what both have with columns={kept!r}, and leave {name[:100]!r} out here"
+    return f"{ANOTHER}, take what both have with columns={kept!r} instead"
 
 
 def option_of(name: str, take: Selection) -> str | None:

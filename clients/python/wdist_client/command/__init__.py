@@ -52,6 +52,8 @@ from wdist_client.errors import (
 
 __all__ = ["main"]
 
+WITHOUT_A_SERVER = ("plan", "verify", "encode", "reproduce")  # commands of the library alone
+
 # The numbers are those of sysexits.h.
 _STATUS: tuple[tuple[type[WdistError], int], ...] = (
     (EstimateFailed, 1),
@@ -91,6 +93,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "wdist-remote") -> 
         chain = error.command_chain or ()
         prog = " ".join((prog, *chain))
         said = no_flag_of_monitors(given, NOT_OF_MONITORS) if chain[:1] == ("monitor",) else None
+        if not chain and (own := next((each for each in given if each in WITHOUT_A_SERVER), None)) is not None:
+            said = f"{own} needs no server: `wdist {own}`, a command of the library"
         sys.stderr.write(f"{prog}: {said or explained(error, prog, matrix, choices)}; see {prog} --help\n")
         return 2
     except WdistError as error:
