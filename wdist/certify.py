@@ -184,7 +184,7 @@ def _below(value: float, unclipped: float, mean_difference: float, *, margin: fl
             return []
         return [f"{said}, because rare scores are clipped for the bound; without clipping it is {unclipped:.4g}"]
     if is_auto and value <= margin:
-        return [f"{said}: these rows are too few for the critic to find more than chance"]
+        return [f"{said}: with so few held-out rows, each of them may be chance"]
     if mean_difference <= value + margin:
         return [
             f"{said}, by less than the margin of the bound: the critic found no more than a difference of the means"

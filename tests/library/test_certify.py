@@ -178,11 +178,11 @@ def test_value_is_never_quietly_below_the_mean_difference(seed: int, critic: str
 @pytest.mark.parametrize(
     ("figures", "is_auto", "said"),
     [
-        ((0.025, 0.026, 0.85, 0.5), True, "these rows are too few for the critic to find more than chance"),
+        ((0.025, 0.026, 0.85, 0.5), True, "with so few held-out rows, each of them may be chance"),
         ((0.025, 0.026, 0.85, 0.5), False, "train the critic for longer, or let critic='auto' choose"),
         ((0.6, 0.61, 0.85, 0.1), True, ": train the critic for longer"),
         ((0.6, 0.61, 0.65, 0.1), True, "by less than the margin of the bound"),
-        ((0.6, 0.61, 0.65, 0.7), True, "these rows are too few"),
+        ((0.6, 0.61, 0.65, 0.7), True, "with so few held-out rows"),
         ((0.6, 0.86, 0.85, 0.1), True, "because rare scores are clipped for the bound; without clipping it is 0.86"),
         ((0.82, 0.86, 0.85, 0.1), True, None),
         ((0.9, 0.9, 0.85, 0.1), True, None),

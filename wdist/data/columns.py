@@ -8,6 +8,7 @@ were chosen or put into another order.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,6 +103,12 @@ def check_names(
                 else f"put them into the order {_listed(source)}"
             )
         )
+    if [_composed(name) for name in source] == [_composed(name) for name in target]:
+        odd = next(name for name, like in zip(source, target, strict=True) if name != like)
+        raise SampleError(
+            f"{one} and {other} write the accents of {odd!r} in two forms of Unicode, so that names which look alike "
+            "differ: give one of them the names that unicodedata.normalize('NFC', name) makes"
+        )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
@@ -109,6 +116,11 @@ def check_names(
     if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share{again}"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
+
+
+def _composed(name: str) -> str:
+    """The name with each accent as a part of its letter."""
+    return unicodedata.normalize("NFC", name)
 
 
 def check_kinds(source: Sequence[int], target: Sequence[int], one: str, other: str) -> None:

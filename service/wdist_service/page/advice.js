@@ -16,7 +16,7 @@ export const ADVICE = [
 ];
 
 /** Warnings that only explain a figure: they stand beside the figures. */
-export const EXPLAINED = ["because rare scores are clipped", "by less than the margin of the bound", "too few for the critic to find more than chance", "split by blocks of time"];
+export const EXPLAINED = ["because rare scores are clipped", "by less than the margin of the bound", "with so few held-out rows, each of them may be chance", "split by blocks of time"];
 const isExplained = (warning) => EXPLAINED.some((said) => warning.includes(said));
 
 /** The warnings that explain figures, as notes. */

@@ -1,6 +1,7 @@
 """Frames in memory: what each type of a column becomes in every library, and which rows and labels are kept."""
 
 import datetime
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from wdist.data.samples import SampleSet, open_samples
 from wdist.data.sources.rows import labels_of
 from wdist.definitions.reading import Selection
 from wdist.errors import OptionError, SampleError
+from wdist_client.rows.columns import check_names as check_names_of_sets
 
 DAY = datetime.date(2020, 1, 1)  # 18,262 days after 1970-01-01
 NOON = datetime.datetime(2020, 1, 1, 12)
@@ -365,3 +367,12 @@ def test_names_of_sets_and_columns_are_in_messages(tmp_path: Any) -> None:
     noted = estimate_w1(frame, frame + 1, names=("January", "February"), **quick)
     (legend,) = [legend for axes in noted.plot().axes if (legend := axes.get_legend()) is not None]
     assert [text.get_text().partition(",")[0] for text in legend.get_texts()] == ["January", "February"]
+
+
+def test_accents_in_two_forms_of_unicode_are_told() -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    one, other = (pd.DataFrame(rows, columns=[unicodedata.normalize(form, "größe"), "k"]) for form in ("NFC", "NFD"))
+    names = [list(frame.columns) for frame in (one, other)]
+    for compare in (lambda: estimate_w1(one, other), lambda: check_names_of_sets(*names, "one", "other")):
+        with pytest.raises(ValueError, match="write the accents of 'größe' in two forms of Unicode"):
+            compare()

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from mixed_month import FORMS, LOST, ROWS, month
@@ -91,6 +92,34 @@ def test_text_far_down_is_told_with_the_rest(tmp_path: Path) -> None:
     table.loc[150, "price"] = "much"
     table.to_csv(tmp_path / "month.csv", index=False)
     assert advised(refusal(tmp_path / "month.csv"))["categories"] == ["price", "city", "shop"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "way"), [(ROWS, "if these are names, declare the column"), (1_500, "or leave it out")]
+)
+def test_a_word_among_numbers_is_to_be_mended(rows: int, way: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"price": np.random.default_rng(0).normal(size=rows), "n": range(rows)}).astype(
+        {"price": object}
+    )
+    table.loc[rows // 2, "price"] = "?!"
+    table.to_csv(tmp_path / "odd.csv", index=False)
+    said = refusal(tmp_path / "odd.csv")
+    assert "'?!', which is not a number, as most of the column are: mend it, or leave the cell empty for a" in said
+    assert f"a missing value; {way}" in said
+    assert "different texts" not in said
+
+
+@pytest.mark.parametrize("form", ["1,050.29", "1050.29"])
+def test_two_files_whose_numbers_are_written_differently_are_told_so(form: str, tmp_path: Path) -> None:
+    """The options hold for both, so that no other option mends it."""
+    for name, text in (("german", "1.050,29"), ("other", form)):
+        (tmp_path / f"{name}.csv").write_text("price;n\n" + f"{text};3\n" * ROWS)
+    with pytest.raises(SampleError) as refused:
+        estimate_w1(tmp_path / "german.csv", tmp_path / "other.csv", thousands=".", decimal=",", **GIVEN)
+    said = str(refused.value)
+    assert f"holds {form!r}, which is not a number with the decimal mark ',' and '.' between thousands" in said
+    assert "write the numbers of all files alike" in said
+    assert "thousands=" not in said
 
 
 def test_of_a_long_table_the_first_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

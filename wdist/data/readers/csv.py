@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from wdist.data.readers.dialects.dialect import Dialect, recognise
-from wdist.data.readers.dialects.numbers import MISSING, Notation, advice_for, is_missing, is_number
+from wdist.data.readers.dialects.numbers import MISSING, Notation, advice_for, given_notation, is_missing, is_number
 from wdist.data.readers.dialects.sample import Sample, has_odd_quotes, sample
 from wdist.data.readers.dialects.text import as_utf8, not_utf8
 from wdist.data.readers.tables import BLOCK_BYTES
@@ -242,10 +242,13 @@ class _Table:
         if found := _WIDTH.search(message):
             where = f"line {self._line_of(int(found[1]) - 1, with_comments=True)}" if found[1] else "a line"
             cells = "1 cell" if found[3] == "1" else f"{found[3]} cells"
-            return DecodeError(
-                f"{where} has {cells}, the lines before have {found[2]}: give all the same; if it is another "
-                f"character that separates cells, say which with {asked('separator', ';')}"
+            other = next((mark for mark in ";|" if any(mark in text for text in self.sample.lines)), None)
+            way = (
+                ""
+                if other is None
+                else (f"; if it is another character that separates cells, say which with {asked('separator', other)}")
             )
+            return DecodeError(f"{where} has {cells}, the lines before have {found[2]}: give all the same{way}")
         if found := _NOT_UTF8.search(message):
             return not_utf8(self._line_of(int(found[1]) - 1, with_comments=True))
         if "straddling object" in message:
@@ -262,6 +265,13 @@ class _Table:
         said = f"{where} holds {value[:100]!r}, which is not a number"
         if is_missing(value):
             return DecodeError(f"{where} holds spaces around a missing value: leave the cell empty, or write NA")
+        if is_number(value) and (given := given_notation(self.take)) is not None:
+            marks = f"the decimal mark {given.decimal!r}"
+            marks += f" and {given.thousands!r} between thousands" if given.thousands else ""
+            return DecodeError(
+                f"{said} with {marks}, as was asked of every file: write the numbers of all files alike, or read this "
+                "one by itself, as pandas.read_csv does"
+            )
         if (advice := advice_for(value)) is not None:
             return DecodeError(f"{said} as the others are written: say {advice}")
         if names is None:

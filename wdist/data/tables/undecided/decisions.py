@@ -77,10 +77,16 @@ class Decisions:
             *([name for name in names if name != own] for names in (text, [*dates, *self._times]))
         )
         others_of_dates = [name for name in text if self._is_other_date(name)]
-        free = [name for name in text if name not in others_of_dates and self._is_free(name)]
-        said = str(self._first)
-        if own is not None and own in {*others_of_dates, *free}:
-            said = f"{said.partition(': declare ')[0]}: leave it out with {asked('drop', own)}"
+        numbers = [name for name in text if self._has_mostly_numbers(name)]
+        free = [name for name in text if name not in {*others_of_dates, *numbers} and self._is_free(name)]
+        no_categories = [*others_of_dates, *free, *(name for name in numbers if len(self._levels[name]) > MAX_LEVELS)]
+        said, _, declare = str(self._first).partition(": declare ")
+        out = "" if own is None else f"leave it out with {asked('drop', own)}"
+        if own in numbers:
+            names = f"if these are names, declare {declare}" if own not in no_categories else f"or {out}"
+            said = f"{said}, as most of the column are: mend it, or leave the cell empty for a missing value; {names}"
+        elif declare:
+            said += f": {out}" if own in no_categories else f": declare {declare}"
         said += others
         if self._incomplete:
             of = f"{self._incomplete:,} of {'the first ' if self._is_cut else ''}{self._rows:,} rows "
@@ -92,7 +98,7 @@ class Decisions:
             said += f"; {name[:100]!r} has dates such as {first!r}, which are read only as 2026-01-31 is written"
         if free:
             said += f"; {', '.join(self._why_free(name) for name in free[:NAMED])}"
-        options = [*self._options(text, dates, out=[name for name in text if name in {*others_of_dates, *free}])]
+        options = [*self._options(text, dates, out=[name for name in text if name in no_categories])]
         is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
         return DecodeError(f"{said}. All at once: {asked_together(options)}" if is_for_several else said)
 
@@ -107,10 +113,12 @@ class Decisions:
     def _is_free(self, name: str) -> bool:
         """Whether a column of text has so many values that it names rows, or is prose."""
         count = len(self._levels[name])
-        is_own = count >= FEWEST_TEXTS and count > FREE_TEXT_SHARE * self._present[name]
-        if is_own and count <= MAX_LEVELS and sum(map(_is_number, self._levels[name])) > count / 2:
-            return False  # numbers with a word among them, which is to be mended
-        return is_own or count > MAX_LEVELS
+        return count > MAX_LEVELS or (count >= FEWEST_TEXTS and count > FREE_TEXT_SHARE * self._present[name])
+
+    def _has_mostly_numbers(self, name: str) -> bool:
+        """Whether a column of text has a word among numbers, which is to be mended, where a category has words."""
+        levels = self._levels[name]
+        return len(levels) >= FEWEST_TEXTS and sum(map(_is_number, levels)) > len(levels) / 2
 
     def _why_free(self, name: str) -> str:
         count = len(self._levels[name])
