@@ -62,8 +62,8 @@ function clashOf(slots, columns, reading) {
   const only = names.map((each) => each.filter((name) => !shared.includes(name)));
   const lacks = only.map((each, i) => each.length && `only the ${slots[i].side} has ${list(each)}`).filter(Boolean);
   if (!shared.length) return refuse("They share no column.", "Choose two files with the same columns.");
-  const [one, other] = names.map((each) => each.join("\n").normalize());
-  if (lacks.length && one === other) return refuse("They write accents in two forms of Unicode, so that names which look alike differ.", "Write one of the files again with composed names (NFC).");
+  const composed = names.map((each) => each.join("\n").normalize());
+  if (lacks.length && composed[0] === composed[1]) return refuse("They write accents in two forms of Unicode, so that names which look alike differ.", "Write one of the files again with composed names (NFC).");
   if (lacks.length) return refuse(`Their columns differ: ${lacks.join("; ")}.`, reread, ...again(`Compare what they share: ${list(shared)}`, () => reading.only(shared)));
   if (names[0].join("\n") !== names[1].join("\n")) return refuse("They have the same columns in another order.", reread, ...again("Take both in the order of the source", () => reading.only(names[0])));
   const odd = columns[0].filter(({ kind }, i) => kind !== columns[1][i].kind);

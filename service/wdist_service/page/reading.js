@@ -109,7 +109,8 @@ export class ReadingForm {
     const free = this.wish === "declare" ? noCategories(detail) : [];
     const out = [...found].filter(([name, kind]) => this.wish === "drop" || free.includes(name) || !kind || this.fields.get(kind).names().includes(name)).map(([name]) => name);
     this.leaveOut(out);
-    for (const [name, kind] of found) if (!out.includes(name)) this.declare(kind, name);
+    const asked = this.wish === "declare" ? [...new URLSearchParams(detail.split(ALL)[1]).values()] : []; // without words among numbers, which are to be mended
+    for (const [name, kind] of found) if (!out.includes(name) && (!asked.length || asked.includes(name))) this.declare(kind, name);
     if (this.wish === "declare" && INCOMPLETE.test(detail)) this.declare("missing", "level");
     const isTimed = found.size ? this.fields.get("dates").names().length : this.wish === "declare" && detail.includes("?time_unit=");
     if (isTimed && !this.fields.get("time_unit").read()) this.declare("time_unit", "days");

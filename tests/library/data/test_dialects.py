@@ -101,3 +101,11 @@ def test_encodings_that_decode_nothing_are_refused(encoding: str, tmp_path: Path
     (tmp_path / "a.csv").write_text("v\n1\n2\n")
     with pytest.raises(SampleError, match="encoding"):
         open_samples(tmp_path / "a.csv", encoding=encoding)
+
+
+def test_a_mark_of_utf_8_tells_more_than_an_encoding_that_was_asked_of_every_file(tmp_path: Path) -> None:
+    rows = "".join(f"{k},{k % 7}\n" for k in range(200))
+    for name, encoding in (("january", "cp1252"), ("february", "utf-8-sig")):
+        (tmp_path / f"{name}.csv").write_text(f"Umsatz (€),n\n{rows}", encoding=encoding)
+    for name in ("january", "february"):
+        assert open_samples(tmp_path / f"{name}.csv", take=Selection(encoding="cp1252")).names == ["Umsatz (€)", "n"]

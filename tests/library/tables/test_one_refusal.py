@@ -91,7 +91,13 @@ def test_text_far_down_is_told_with_the_rest(tmp_path: Path) -> None:
     table = month().astype({"price": object})
     table.loc[150, "price"] = "much"
     table.to_csv(tmp_path / "month.csv", index=False)
-    assert advised(refusal(tmp_path / "month.csv"))["categories"] == ["price", "city", "shop"]
+    said = refusal(tmp_path / "month.csv")
+    assert "'much', which is not a number, as most of the column are: mend it" in said
+    assert advised(said)["categories"] == ["city", "shop"]  # as a category, prices would lose their distances
+    month().assign(price=table["price"])[["city", "price"]].to_csv(tmp_path / "month.csv", index=False)
+    said = refusal(tmp_path / "month.csv")
+    assert "'price' has words among its numbers: mend them, or leave the cells empty" in said
+    assert "All at once: categories=['city']" in said
 
 
 @pytest.mark.parametrize(

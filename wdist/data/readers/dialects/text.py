@@ -36,7 +36,9 @@ def as_utf8(source: IO[bytes], encoding: str | None, limit: int) -> Iterator[IO[
         source.seek(0)
         start = source.read(4)
         known = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
-        if known is not None or (encoding is not None and not _is_utf8(encoding)):
+        is_other = encoding is not None and not _is_utf8(encoding)
+        # A mark tells more than an encoding that was asked of every file: one of two may be of Excel's "CSV UTF-8".
+        if known is not None or (is_other and not start.startswith(codecs.BOM_UTF8)):
             source = copies.enter_context(_decoded(source, known or encoding or "utf-8", limit))
         yield source
 

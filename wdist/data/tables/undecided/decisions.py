@@ -79,11 +79,12 @@ class Decisions:
         others_of_dates = [name for name in text if self._is_other_date(name)]
         numbers = [name for name in text if self._has_mostly_numbers(name)]
         free = [name for name in text if name not in {*others_of_dates, *numbers} and self._is_free(name)]
-        no_categories = [*others_of_dates, *free, *(name for name in numbers if len(self._levels[name]) > MAX_LEVELS)]
+        no_categories = [*others_of_dates, *free]
         said, _, declare = str(self._first).partition(": declare ")
         out = "" if own is None else f"leave it out with {asked('drop', own)}"
         if own in numbers:
-            names = f"if these are names, declare {declare}" if own not in no_categories else f"or {out}"
+            is_long = len(self._levels[str(own)]) > MAX_LEVELS
+            names = f"or {out}" if is_long else f"if these are names, declare {declare}"
             said = f"{said}, as most of the column are: mend it, or leave the cell empty for a missing value; {names}"
         elif declare:
             said += f": {out}" if own in no_categories else f": declare {declare}"
@@ -96,10 +97,13 @@ class Decisions:
         for name in others_of_dates[:NAMED]:
             first = min(self._levels[name])[:40]
             said += f"; {name[:100]!r} has dates such as {first!r}, which are read only as 2026-01-31 is written"
+        for name in [each for each in numbers if each != own][:NAMED]:
+            said += f"; {name[:100]!r} has words among its numbers: mend them, or leave the cells empty"
         if free:
             said += f"; {', '.join(self._why_free(name) for name in free[:NAMED])}"
         options = [*self._options(text, dates, out=[name for name in text if name in no_categories])]
         is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
+        is_for_several &= bool(options)
         return DecodeError(f"{said}. All at once: {asked_together(options)}" if is_for_several else said)
 
     def _text_and_dates(self) -> tuple[list[str], list[str]]:
@@ -131,7 +135,8 @@ class Decisions:
 
     def _options(self, text: Sequence[str], dates: Sequence[str], out: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Options that settle everything. out: columns of text that are to be left out."""
-        yield from (("categories", name) for name in text if name not in out)
+        # Words among numbers are to be mended: as categories, numbers would be compared without their distances.
+        yield from (("categories", name) for name in text if name not in out and not self._has_mostly_numbers(name))
         yield from (("dates", name) for name in dates)
         if (dates or self._times) and self._take.time_unit is None:
             yield "time_unit", "days"
