@@ -145,7 +145,7 @@ def test_a_number_that_float32_rounds_is_no_label() -> None:
 @pytest.mark.parametrize(
     "labels",
     [
-        pytest.param(np.arange(400.0), id="3.0"),
+        pytest.param(np.arange(400.0), id="3.0", marks=pytest.mark.slow),
         pytest.param(np.arange(400) / 2, id="3.5", marks=pytest.mark.slow),
         pytest.param(BIG + np.arange(400), id="1e18"),
     ],
