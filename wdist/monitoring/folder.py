@@ -358,11 +358,8 @@ def _refuse_full(path: Path) -> None:
 def _holds_updates(path: Path) -> bool:
     """Whether a folder holds more than a creation that was killed before its first commit can leave."""
     history = path / HISTORY
-    return (
-        any(path.glob("state-[2-9]*.safetensors"))
-        or any(path.glob("state-1?*.safetensors"))
-        or (history.is_file() and history.stat().st_size > 0)
-    )
+    later = (each.name != "state-1.safetensors" for each in path.glob("state-*.safetensors"))
+    return any(later) or (history.is_file() and history.stat().st_size > 0)
 
 
 @contextmanager

@@ -139,8 +139,8 @@ class Monitor:
     @property
     def reading_of_batches(self) -> Reading:
         """How batches are read: as the reference, of which they must have the columns that were taken."""
-        rows = self._rows if self._folder is None else self._folder.reference()
-        return self.reading.for_more(rows.columns)
+        columns = self._rows.columns if self._folder is None else self._folder.commit.reference.columns
+        return self.reading.for_more(columns)
 
     @property
     def name(self) -> str:
@@ -228,9 +228,10 @@ class Monitor:
             given = {**dict(state.options), **self.reading.model_dump(exclude_defaults=True), **arguments}
             options, reading = _checked(given)
             rows = _rows_of(reference, reading)
-            self._keep(_begun(rows, options, reading, after=state), reference=(rows, reading))
+            begun = _begun(rows, options, reading, after=state)
+            self._keep(begun, reference=(rows, reading))
             self._rows, self._reading = rows, reading
-        for text in self._current()[0].reference.warnings:
+        for text in begun[0].reference.warnings:
             warnings.warn(text, stacklevel=2)
 
     def save(self, folder: str | Path) -> None:

@@ -211,8 +211,9 @@ def _plan(
     aim += _at(options, None if margin is not None else power)
     rows, reason = _ranges(counts, design), None
     learned = design.as_many_as(pilot, options.alpha) if detect is True else None
-    is_fewer = rows is not None and learned is not None and rows["source"].about < learned
-    if rows is not None and learned is not None and is_fewer:
+    is_fewer = False
+    if rows is not None and learned is not None and rows["source"].about < learned:
+        is_fewer = True
         rows = _ranges((rows["source"].low, learned, max(learned, rows["source"].high)), design)
     if rows is not None:
         sentence = f"{'For' if margin is not None else 'To detect'} {aim}: {_in_words(rows, design, unit)}."
