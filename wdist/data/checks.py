@@ -66,26 +66,32 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     return constant + resolution_warnings(source, target) + identifier_warnings(source, target)
 
 
+def notes_of(*sets: SampleSet) -> list[str]:
+    """What was left out when the sets were read."""
+    return [f"{samples.name}: {note}" for samples in sets for note in samples.notes]
+
+
 def reading_warnings(source: SampleSet, target: SampleSet) -> list[str]:
     """What was left out when the sets were read, and what their tables may write differently."""
-    notes = [f"{samples.name}: {note}" for samples in (source, target) for note in samples.notes]
+    notes = notes_of(source, target)
     if source.table is None or target.table is None:
         return notes
     return notes + agreement_warnings(source.table, target.table, source.name, target.name)
 
 
-def identifier_warnings(source: SampleSet, target: SampleSet) -> list[str]:
-    """Warn of columns of a table that name the rows: whole numbers, each once in a set, and close to one another.
+def identifier_warnings(*sets: SampleSet) -> list[str]:
+    """Warn of columns that name the rows of tables: whole numbers, each once in a set, and close to one another.
 
     A measurement is not so: of 20 draws among 40 numbers two are equal, with a probability above 0.99. Columns that
     count from 0 or 1 are told of where a set is read.
     """
-    if source.is_image or source.names is None or source.dimension < 2:
+    first = sets[0]
+    if first.is_image or first.names is None or first.dimension < 2:
         return []
     found = [
-        name for column, name in _numbers_of(source)
-        if all(_is_identifier(each, column) for each in (source, target))
-        and not any(f"column {name!r} holds" in note for each in (source, target) for note in each.notes)
+        name for column, name in _numbers_of(first)
+        if all(_is_identifier(each, column) for each in sets)
+        and not any(f"column {name!r} holds" in note for each in sets for note in each.notes)
     ]  # fmt: skip
     if not found:
         return []

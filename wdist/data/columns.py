@@ -16,6 +16,7 @@ from wdist.errors import SampleError
 
 MAX_NAME = 200  # characters of a name that servers keep
 _SHOWN = 300  # characters of a list of names in a message
+NAMING = "as in pandas.DataFrame(rows, columns=[...])"
 _LONGEST = 2_000  # of a list of names that a message gives as an option
 
 
@@ -64,7 +65,7 @@ def check_names(
     *,
     by_position: bool = False,
     is_fixed: bool = False,
-    naming: str = "as in pandas.DataFrame(rows, columns=[...])",
+    naming: str = NAMING,
     again: str = "",
 ) -> None:
     """Raise SampleError if two tables have different columns, or the same in another order: rows would be mixed up.
@@ -103,24 +104,32 @@ def check_names(
                 else f"put them into the order {_listed(source)}"
             )
         )
-    if [_composed(name) for name in source] == [_composed(name) for name in target]:
-        odd = next(name for name, like in zip(source, target, strict=True) if name != like)
-        raise SampleError(
-            f"{one} and {other} write the accents of {odd!r} in two forms of Unicode, so that names which look alike "
-            "differ: give one of them the names that unicodedata.normalize('NFC', name) makes"
-        )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give {f'{other} the columns' if is_fixed else 'both'} {_listed(source)}, in that order"
     if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share{again}"
+    if (alike := _alike(missing, more)) is not None:
+        way = f"{alike}: give both one name if they are one column. Otherwise {way}"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
 
-def _composed(name: str) -> str:
-    """The name with each accent as a part of its letter."""
-    return unicodedata.normalize("NFC", name)
+def _alike(missing: Sequence[str], more: Sequence[str]) -> str | None:
+    """The first names, each in one table only, that a person takes for one name, and what differs."""
+    plain = {_plain(name): name for name in missing}
+    for name in more:
+        if (like := plain.get(_plain(name))) is not None:
+            is_form = unicodedata.normalize("NFC", like) == unicodedata.normalize("NFC", name)
+            what = "in how Unicode writes an accent (NFC or NFD)" if is_form else "in capitals, spaces or such marks"
+            return f"{like!r} and {name!r} differ only {what}"
+    return None
+
+
+def _plain(name: str) -> str:
+    """The letters and digits of a name in lower case, each accent a part of its letter."""
+    text = unicodedata.normalize("NFC", name).casefold()
+    return "".join(each for each in text if each.isalnum()) or text
 
 
 def check_kinds(source: Sequence[int], target: Sequence[int], one: str, other: str) -> None:

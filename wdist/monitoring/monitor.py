@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
@@ -107,6 +107,7 @@ class Monitor:
         self._figures = state.figures(None)
         if folder is not None:
             self.save(folder)
+        _warn(opened.warnings)
 
     @classmethod
     def open(cls, folder: str | Path) -> Monitor:
@@ -231,8 +232,7 @@ class Monitor:
             begun = _begun(rows, options, reading, after=state)
             self._keep(begun, reference=(rows, reading))
             self._rows, self._reading = rows, reading
-        for text in begun[0].reference.warnings:
-            warnings.warn(text, stacklevel=2)
+        _warn([*begun[0].reference.warnings, *begun[1].warnings])
 
     def save(self, folder: str | Path) -> None:
         """Keep a monitor in a new folder, together with its reference, from now on. Later updates are saved there.
@@ -373,6 +373,11 @@ def _format_of(path: str | Path | None) -> ExportFormat:
     if ending not in _FORMATS:
         raise OptionError(f"{path}: the ending must be .csv or .jsonl; or give format='csv' or 'jsonl'")
     return _FORMATS[ending]
+
+
+def _warn(texts: Iterable[str]) -> None:
+    for text in texts:
+        warnings.warn(text, stacklevel=3)  # at the caller of the method
 
 
 def _checked(given: Mapping[str, Any]) -> tuple[MonitorOptions, Reading]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from wdist.data.checks import identifier_warnings, notes_of
 from wdist.data.content import Content, content_of
 from wdist.data.samples import SampleSet, open_samples
-from wdist.data.sources.advice import without_advice
+from wdist.data.sources.advice import in_python, without_advice
 from wdist.data.splits import MINIMUM_ROWS
 from wdist.definitions.figures import WITNESS_COLUMNS
 from wdist.definitions.reading import Reading, Selection
@@ -20,6 +21,7 @@ from wdist.errors import SampleError
 from wdist.estimate import called
 from wdist.monitoring.frame import with_table
 from wdist.monitoring.options import MonitorOptions, check_column
+from wdist.monitoring.words import NEW_EPOCH, NEW_MONITOR
 
 
 @dataclass
@@ -61,6 +63,12 @@ class Reference:
         """What the rows are, in any order."""
         return content_of(self.samples)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be minded before a batch is compared with it."""
+        found = [*notes_of(self.samples), *identifier_warnings(self.samples)]
+        return [_with_way(text, f"; {NEW_MONITOR}, read so, before its first update") for text in found]
+
 
 def open_reference(
     reference: Any, name: str | None = None, options: MonitorOptions | None = None, reading: Reading | None = None
@@ -89,6 +97,17 @@ def open_rows(rows: Any, name: str, options: MonitorOptions, reading: Reading) -
             "certify on others"
         )
     return samples
+
+
+def of_new_epoch(warning: str) -> str:
+    """A warning of a pair as one of an update, whose batch is read as the reference was."""
+    return _with_way(warning, f"; batches are read as the reference is: {NEW_EPOCH}, read so")
+
+
+def _with_way(warning: str, way: str) -> str:
+    """A warning, and in which way the options of reading that it advises are given, if it advises some."""
+    said = in_python(warning)
+    return said + way if without_advice(said)[1] else said
 
 
 @contextmanager

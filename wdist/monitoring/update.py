@@ -35,7 +35,7 @@ from wdist.inference.series.evidence import Evidence
 from wdist.monitoring.frame import Frame
 from wdist.monitoring.meaning import meaning_of
 from wdist.monitoring.options import MonitorOptions
-from wdist.monitoring.reference import Reference, open_rows, printable, read_as_reference
+from wdist.monitoring.reference import Reference, of_new_epoch, open_rows, printable, read_as_reference
 from wdist.monitoring.state import MonitorState, PreviousRows, ReferenceRecord, SeenRows, WarmCritic
 from wdist.monitoring.statements import Statements, evidence_after
 from wdist.nn.torch_state import own_torch_state
@@ -249,7 +249,7 @@ def _pair(
     encode_together(reference.samples, opened)  # raises for columns of other names and kinds
     target = frame.framed(opened)
     # The schemas of the sets as they were given tell which levels only one of them has.
-    warnings = reading_warnings(reference.samples, opened) + check_pair(source, target)
+    warnings = [*map(of_new_epoch, reading_warnings(reference.samples, opened) + check_pair(source, target))]
     check_scaled(source, target, frame.scaling)
     source_split = split_rows(source.n, options.seed, state.split_of_reference)
     tested = len(source_split.test), len(split.test)

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from wdist.data.sources.advice import in_flags
 from wdist.definitions.figures import percent
 from wdist.definitions.monitoring import Alarm, Change, MonitorFigures, UpdateFigures, When
 from wdist.definitions.updates import alarm_name, evidence_share
@@ -15,6 +16,7 @@ SHOWN = 10  # updates in the table of a monitor
 COLUMNS = 5  # columns named with an update
 
 NEW_EPOCH = "begin a new epoch"
+NEW_MONITOR = "make the monitor again"
 STAYS_ON = (
     "some batch of this epoch differs, and the alarm stays on until rows of today that were in no batch are the "
     "reference"
@@ -33,7 +35,8 @@ def in_python(message: str) -> str:
 def in_commands(message: str, folder: str) -> str:
     """The same with the commands of a monitor in a folder."""
     at = shlex.quote(folder)
-    return in_python(message).replace(_HOW, f"`wdist monitor epoch {at} REFERENCE`")
+    said = in_flags(in_python(message)).replace(_HOW, f"`wdist monitor epoch {at} REFERENCE`")
+    return said.replace(NEW_MONITOR, f"remove {at} and create the monitor again")
 
 
 def update_text(update: UpdateFigures) -> str:

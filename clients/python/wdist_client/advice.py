@@ -11,6 +11,7 @@ import shlex
 from functools import cache
 from urllib.parse import quote, unquote
 
+NAMING = "as in pandas.DataFrame(rows, columns=[...])"  # how columns get names
 _BY = {"labels": "str", "by": "str", "reference": "str", "levels": "Collection[str]"}  # not of a reading itself
 _ADVISED = ("critic", "scale", "upper")  # by warnings of estimates
 _TEXT = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
@@ -46,7 +47,7 @@ def in_flags(message: str) -> str:
     one, several = _arguments()
     return several.sub(
         lambda found: " ".join(_flags(each[1], ast.literal_eval(each[2])) for each in one.finditer(found[0])),
-        in_python(message),
+        in_python(message).replace(NAMING, "in a first line of the file"),
     )
 
 

@@ -61,10 +61,11 @@ function clashOf(slots, columns, reading) {
   const reread = fixed && `${nameOf(fixed.set)} was read earlier: choose its file to read it in another way.`;
   const only = names.map((each) => each.filter((name) => !shared.includes(name)));
   const lacks = only.map((each, i) => each.length && `only the ${slots[i].side} has ${list(each)}`).filter(Boolean);
-  if (!shared.length) return refuse("They share no column.", "Choose two files with the same columns.");
-  const composed = names.map((each) => each.join("\n").normalize());
-  if (lacks.length && composed[0] === composed[1]) return refuse("They write accents in two forms of Unicode, so that names which look alike differ.", "Write one of the files again with composed names (NFC).");
-  if (lacks.length) return refuse(`Their columns differ: ${lacks.join("; ")}.`, reread, ...again(`Compare what they share: ${list(shared)}`, () => reading.only(shared)));
+  const plain = (name) => name.normalize().toLowerCase().replace(/[^\p{L}\p{N}]/gu, "") || name;
+  const pair = only[0].flatMap((name) => only[1].filter((other) => plain(other) === plain(name)).map((other) => `“${name}” and “${other}”`))[0];
+  const rename = pair && `${pair} look alike: if they are one column, give it one name in both files.`;
+  if (!shared.length) return refuse("They share no column.", rename || "Choose two files with the same columns.");
+  if (lacks.length) return refuse(`Their columns differ: ${lacks.join("; ")}.`, [rename, reread].filter(Boolean).join(" ") || null, ...again(`Compare what they share: ${list(shared)}`, () => reading.only(shared)));
   if (names[0].join("\n") !== names[1].join("\n")) return refuse("They have the same columns in another order.", reread, ...again("Take both in the order of the source", () => reading.only(names[0])));
   const odd = columns[0].filter(({ kind }, i) => kind !== columns[1][i].kind);
   if (!odd.length) return null;

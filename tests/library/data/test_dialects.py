@@ -103,9 +103,33 @@ def test_encodings_that_decode_nothing_are_refused(encoding: str, tmp_path: Path
         open_samples(tmp_path / "a.csv", encoding=encoding)
 
 
-def test_a_mark_of_utf_8_tells_more_than_an_encoding_that_was_asked_of_every_file(tmp_path: Path) -> None:
-    rows = "".join(f"{k},{k % 7}\n" for k in range(200))
-    for name, encoding in (("january", "cp1252"), ("february", "utf-8-sig")):
-        (tmp_path / f"{name}.csv").write_text(f"Umsatz (€),n\n{rows}", encoding=encoding)
-    for name in ("january", "february"):
-        assert open_samples(tmp_path / f"{name}.csv", take=Selection(encoding="cp1252")).names == ["Umsatz (€)", "n"]
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("asked", ["cp1252", "latin-1", "mac_roman"])
+def test_a_file_of_utf_8_is_read_so_whatever_encoding_was_asked_of_all_files(
+    encoding: str, asked: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{k},Köln\n{k % 7},Zürich\n" for k in range(200))
+    for name, written in (("january", asked), ("february", encoding)):
+        (tmp_path / f"{name}.csv").write_text(f"Umsätze,n\n{rows}", encoding=written)
+        file = open_samples(tmp_path / f"{name}.csv", take=Selection(encoding=asked, categories=["n"]))
+        assert file.names == ["Umsätze", "n"]
+        assert file.table is not None
+        assert set(file.table.columns[1].levels) == {"Köln", "Zürich"}
+        said = [f"it is UTF-8 and was read so, not as {asked}"] if written == "utf-8" else []
+        assert file.notes == said
+
+
+def test_letters_that_latin_1_lacks_are_no_codes_of_terminals(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,Umsatz (€)\n" + "1,2\n" * 50, encoding="cp1252")
+    with pytest.raises(SampleError, match=r"line 1 has characters that no text has in latin-1.*encoding='cp1252'"):
+        open_samples(tmp_path / "a.csv", take=Selection(encoding="latin-1"))
+
+
+@pytest.mark.parametrize("given", [",", "\t"])
+def test_a_separator_that_the_file_does_not_have_is_told(given: str, tmp_path: Path) -> None:
+    for name, rows in (("plain", "1;2\n" * 50), ("commas", "1,5;2,5\n" * 50)):
+        (tmp_path / f"{name}.csv").write_text(f"a;b\n{rows}")
+        with pytest.raises(SampleError, match="does not separate its cells, ';' gives each line 2: say separator=';'"):
+            open_samples(tmp_path / f"{name}.csv", take=Selection(separator=given))
+    texts = open_samples(tmp_path / "commas.csv", take=Selection(separator="\t", categories=["a;b"]))
+    assert texts.names == ["a;b"]

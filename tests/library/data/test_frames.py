@@ -369,10 +369,28 @@ def test_names_of_sets_and_columns_are_in_messages(tmp_path: Any) -> None:
     assert [text.get_text().partition(",")[0] for text in legend.get_texts()] == ["January", "February"]
 
 
-def test_accents_in_two_forms_of_unicode_are_told() -> None:
+@pytest.mark.parametrize(
+    ("name", "like", "differs"),
+    [
+        (unicodedata.normalize("NFC", "größe"), unicodedata.normalize("NFD", "größe"), "how Unicode writes an accent"),
+        ("price", " Price", "capitals, spaces"),
+        ("unit_price", "unit price", "capitals, spaces"),
+        ("price", "price+", "capitals, spaces"),
+        ("price", "cost", None),
+        ("%", "#", None),
+    ],
+)
+def test_names_that_look_alike_are_told(name: str, like: str, differs: str | None) -> None:
     rows = np.random.default_rng(0).normal(size=(200, 2))
-    one, other = (pd.DataFrame(rows, columns=[unicodedata.normalize(form, "größe"), "k"]) for form in ("NFC", "NFD"))
-    names = [list(frame.columns) for frame in (one, other)]
-    for compare in (lambda: estimate_w1(one, other), lambda: check_names_of_sets(*names, "one", "other")):
-        with pytest.raises(ValueError, match="write the accents of 'größe' in two forms of Unicode"):
+    one, other = (pd.DataFrame(rows, columns=[each, "k"]) for each in (name, like))
+    for compare in (
+        lambda: estimate_w1(one, other),
+        lambda: check_names_of_sets(list(one.columns), list(other.columns), "one", "other"),
+    ):
+        with pytest.raises(ValueError, match="have different columns") as refused:
             compare()
+        said = str(refused.value)
+        assert ("differ only in" in said) == (differs is not None)
+        if differs is not None:
+            assert f"{name!r} and {like!r} differ only in {differs}" in said
+            assert "give both one name if they are one column. Otherwise read both with columns=['k']" in said

@@ -132,3 +132,35 @@ def test_of_a_long_table_the_first_rows_are_looked_at(monkeypatch: pytest.Monkey
     monkeypatch.setattr(decisions, "MOST_ROWS", 100)
     path = FORMS["csv"](tmp_path)
     assert "of the first 200 rows have missing values" in refusal(path)  # the block in which there were enough
+
+
+@pytest.mark.parametrize(
+    ("values", "mend"),
+    [
+        ([*(f"{k}.50" for k in range(100)), "$12.00"], "mend '$12.00' and take"),
+        ([f"1.{k:03},50" for k in range(100)], "take"),
+        ([str(k) for k in range(100)], None),  # numbers of shops
+        ([*(f"street {k}" for k in range(100))], None),
+        ([f"{k}.5" for k in range(10)], None),
+    ],
+)
+def test_quantities_among_the_categories_are_a_warning(values: list[str], mend: str | None) -> None:
+    table = pd.DataFrame({"price": values * 10, "n": np.random.default_rng(0).normal(size=10 * len(values))})
+    warnings = estimate_w1(table, table, categories=["price"], **GIVEN).warnings
+    said = [each for each in warnings if "is declared a category" in each]
+    assert len(said) == (0 if mend is None else 2)
+    for each in said:
+        assert "'price' is declared a category, so that its 100 different numbers are names" in each
+        assert f"if they are quantities, {mend} it out of categories" in each
+
+
+@pytest.mark.parametrize("index", [[*range(ROWS // 2)] * 2, [f"row {k}" for k in range(ROWS)]], ids=["twice", "names"])
+def test_a_column_without_a_name_is_settled_with_the_rest(index: list[object], tmp_path: Path) -> None:
+    """As `pandas.concat` and a named index leave it in a file."""
+    month().set_axis(index).to_csv(tmp_path / "month.csv")
+    said = refusal(tmp_path / "month.csv")
+    assert "the first column has no name, as a column of row numbers has, but does not count the rows" in said
+    assert advised(said) == {**COLUMNS, "time_unit": "days", "missing": "level", "drop": ["Unnamed: 0"]}
+    estimate_w1(tmp_path / "month.csv", tmp_path / "month.csv", **advised(said), **GIVEN)
+    alone = refusal(tmp_path / "month.csv", **COLUMNS, time_unit="days", missing="level")
+    assert alone.endswith("leave it out with drop=['Unnamed: 0'], or give it a name")

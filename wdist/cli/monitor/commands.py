@@ -6,7 +6,8 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -93,7 +94,8 @@ def create(
     refuse_full(folder)
     given: dict[str, Any] = {} if name is None else {"name": name}
     given["thresholds"] = _thresholds(alarm_above, column_above)
-    made = Monitor(_rows(reference, arguments), folder=folder, **given, **arguments)
+    with _remarks_of_warnings(folder):
+        made = Monitor(_rows(reference, arguments), folder=folder, **given, **arguments)
     _say_monitor(made, as_json=as_json)
     return 0
 
@@ -223,13 +225,22 @@ def epoch(
     if alarm_above is not None or column_above:
         arguments["thresholds"] = _thresholds(alarm_above, column_above)
     reading = opened.reading.model_dump(exclude_defaults=True)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    with _remarks_of_warnings(folder):
         opened.new_epoch(_rows(reference, {**reading, **arguments}), **arguments)
-    for each in told:
-        remark(f"wdist: warning: {each.message}")
     _say_monitor(opened, as_json=as_json)
     return 0
+
+
+@contextmanager
+def _remarks_of_warnings(folder: Path) -> Iterator[None]:
+    """What Python would warn of, on standard error."""
+    from wdist.monitoring.words import in_commands
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for each in told:
+        remark(in_commands(f"wdist: warning: {each.message}", str(folder)))
 
 
 def _say_monitor(shown: Monitor, *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from wdist.data.readers.dialects.sample import Sample, has_odd_quotes, sample
 from wdist.data.readers.dialects.text import as_utf8, not_utf8
 from wdist.data.readers.tables import BLOCK_BYTES
 from wdist.data.tables.arrow import column_of, labels_of
-from wdist.data.tables.bookkeeping import Bookkeeping
+from wdist.data.tables.bookkeeping import Bookkeeping, UncountedError
 from wdist.data.tables.coder import TableCoder
 from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
@@ -46,13 +46,14 @@ def read(source: IO[bytes], writer: ArrayWriter, take: Selection) -> Found:
     The dialect is recognised from lines of the whole file, or refused where it could be another
     (`wdist.data.readers.dialects`). Raises DecodeError, which names the column and the line.
     """
-    with as_utf8(source, take.encoding, writer.max_bytes) as text:
+    with as_utf8(source, take.encoding, writer.max_bytes) as (text, notes):
         seen = sample(text)
         table = _Table(text, seen, recognise(seen, take), take)
         refused = table.refused(writer)
         if isinstance(refused, Found):
-            return refused
-        raise table.with_all_to_decide(refused) if isinstance(refused, UndecidedError) else refused
+            return replace(refused, notes=[*notes, *refused.notes])
+        can_be_settled = isinstance(refused, UndecidedError | UncountedError)
+        raise table.with_all_to_decide(refused) if can_be_settled else refused
 
 
 @dataclass
@@ -72,18 +73,27 @@ class _Table:
             return self.read(writer, decisions)
         except pa.ArrowInvalid as error:
             return self.explained(str(error))
-        except UndecidedError as error:
+        except (UndecidedError, UncountedError) as error:
             return error
 
-    def with_all_to_decide(self, first: UndecidedError) -> DecodeError:
-        """The refusal of a column of text, with all else that has to be decided: the file is looked through again."""
+    def with_all_to_decide(self, first: DecodeError) -> DecodeError:
+        """This refusal, with all else that has to be decided: the file is looked through again."""
         refused: Found | DecodeError = first
+        uncounted = []
         for _ in range(_MOST_PASSES):
-            if not isinstance(refused, UndecidedError):
+            if isinstance(refused, UncountedError):
+                uncounted.append(refused)
+                self.take = self.take.model_copy(update={"drop": [*self.take.drop, refused.column]})
+            elif isinstance(refused, UndecidedError):
+                self.undeclared.add(str(refused.column))
+            else:
                 break
-            self.undeclared |= {str(refused.column), *self._of_text(self.dialect.names or [])}
+            self.undeclared |= {*self._of_text(self.dialect.names or [])}
             decisions = Decisions(self.take)
-            decisions.add(first)
+            if isinstance(first, UndecidedError):
+                decisions.add(first)
+            for each in uncounted:
+                decisions.leave_out(each.column, str(each))
             try:
                 refused = self.refused(MemoryWriter(0), decisions)
             except DecodeError:  # told once this is settled, unless it is the refusal of all

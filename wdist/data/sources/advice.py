@@ -10,6 +10,7 @@ import shlex
 from ast import literal_eval
 from urllib.parse import unquote
 
+from wdist.data.columns import NAMING
 from wdist.definitions.reading import Selection
 
 _BY = ("by", "levels", "reference")  # of matrices and comparisons of one table
@@ -38,6 +39,7 @@ def in_flags(message: str) -> str:
     """A message, of a reader or as `in_python` puts it, with its options as flags of a command: `--drop cut`."""
     message = _ASKED.sub(lambda found: " ".join(_flag(*each) for each in _options(found[1])), message)
     message = _DETECT.sub(r"--detect \1", message)
+    message = message.replace(NAMING, "in a first line of the file")
     return _ARGUMENTS.sub(_flags_of_arguments, message).replace(_FORMAT, _ENDING)
 
 

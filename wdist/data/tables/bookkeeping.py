@@ -52,6 +52,14 @@ class Counting:
         return f"{self._first}, {(self._first or 0) + 1}, ..., {(self._first or 0) + self.rows - 1}"
 
 
+class UncountedError(DecodeError):
+    """A column without a name that does not number the rows. column: what it is called."""
+
+    def __init__(self, message: str, column: str = "") -> None:
+        self.column = column
+        super().__init__(message)
+
+
 class RowNumbers:
     """A column without a name at the beginning of a table, which is left out because it numbers the rows."""
 
@@ -59,17 +67,18 @@ class RowNumbers:
         self._name, self._counting = name, Counting()
 
     def append(self, column: Column) -> None:
-        """Check the next rows. Raises DecodeError for a value that does not count on."""
+        """Check the next rows. Raises UncountedError for a value that does not count on."""
         before = self._counting.rows
         if (at := self._counting.append(column.values, column.missing)) is not None:
             held = "no value" if column.missing is not None and column.missing[at] else f"{column.values[at]:g}"
-            raise DecodeError(self.refusal(f"its value {before + at + 1} is {held}"))
+            raise self.refusal(f"its value {before + at + 1} is {held}")
 
-    def refusal(self, why: str) -> str:
+    def refusal(self, why: str) -> UncountedError:
         """Why the column is neither left out nor taken."""
         which = "the first column" if self._name in ("", "Unnamed: 0") else f"column {self._name!r}"
         way = f"leave it out with {asked('drop', self._name)}, or give it a name" if self._name else "give it a name"
-        return f"{which} has no name, as a column of row numbers has, but does not count the rows ({why}): {way}"
+        said = f"{which} has no name, as a column of row numbers has, but does not count the rows ({why}): {way}"
+        return UncountedError(said, self._name)
 
 
 class Bookkeeping:
@@ -83,7 +92,7 @@ class Bookkeeping:
     ) -> None:
         """pandas: the JSON that pandas writes into a schema's metadata, if there is some.
 
-        Raises DecodeError for a column without a name that holds no numbers.
+        Raises UncountedError for a column without a name that holds no numbers.
         """
         self._numbers: list[RowNumbers] = []
         self._levels: list[str] = []
@@ -102,18 +111,18 @@ class Bookkeeping:
         for k in self.places:
             self._numbers.append(RowNumbers(names[k]))
             if types[k].kind != "number":
-                raise DecodeError(self._numbers[-1].refusal(f"it holds {types[k].said or types[k].kind}"))
+                raise self._numbers[-1].refusal(f"it holds {types[k].said or types[k].kind}")
         if out := [*self._levels, *(names[k] for k in self.places)]:
             self.take = take.model_copy(update={"drop": [*take.drop, *out]})
 
     def append(self, columns: Sequence[Column]) -> None:
-        """Check the next rows of the columns at `places`. Raises DecodeError for one that does not count the rows."""
+        """Check the next rows of the columns at `places`. Raises UncountedError for one that does not."""
         for numbers, column in zip(self._numbers, columns, strict=True):
             numbers.append(column)
 
-    def refuse_first(self, why: str) -> DecodeError:
+    def refuse_first(self, why: str) -> UncountedError:
         """The refusal of the first column of row numbers."""
-        return DecodeError(self._numbers[0].refusal(why))
+        return self._numbers[0].refusal(why)
 
     @property
     def notes(self) -> list[str]:

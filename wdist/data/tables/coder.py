@@ -32,6 +32,7 @@ from wdist.data.tables.naming import (
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
 from wdist.data.tables.undecided.decisions import MAX_LEVELS, Decisions
+from wdist.data.tables.undecided.quantities import note_of_quantities
 from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.data.tables.writer import RowWriter
 from wdist.definitions.reading import Selection
@@ -292,7 +293,9 @@ class TableCoder:
             kept = KeptRows.without(np.concatenate(self._left_out), self._rows)
         if self._labels is not None:
             return Found([self._labels], notes=notes, kept=kept)
-        notes += self._notes_of_counting()
+        categories = [each for each in zip(self._types, self._levels, strict=True) if each[0].kind == "category"]
+        of_numbers = (note_of_quantities(kind.name, levels.places) for kind, levels in categories)
+        notes += [*self._notes_of_counting(), *(note for note in of_numbers if note)]
         schema = None if self._is_plain else self._schema()
         names = [name for each in self._types for name in _names_of(each)]
         return Found(names if self._has_names else None, table=schema, notes=notes, kept=kept)

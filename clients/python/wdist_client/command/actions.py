@@ -292,7 +292,12 @@ def evaluate(
     /,
     *,
     reading: take.Reading = take.READING,
-    out: Annotated[str | None, Parameter(metavar="FILE", help="write an .npy file instead of one score a line")] = None,
+    out: Annotated[
+        str | None,
+        Parameter(
+            name=("--output", "--out", "-o"), metavar="FILE", help="write an .npy file instead of one score a line"
+        ),
+    ] = None,
     progress: take.Progress = None,
     session: Here,
 ) -> int:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from wdist_client.advice import NAMING
 from wdist_client.errors import SampleError
 from wdist_client.rows.frames import are_numbers, name_of
 
@@ -64,7 +65,7 @@ def check_names(
         named, bare = (one, other) if target is None else (other, one)
         raise SampleError(
             f"{named} names its columns ({_listed(source or target or ())}) and {bare} does not, so that nothing tells "
-            f"whether they are in the same order: name those of {bare}, as in pandas.DataFrame(rows, columns=[...]), "
+            f"whether they are in the same order: name those of {bare}, {NAMING}, "
             "or give both without names, as arrays or .npy files"
         )
     source, target = [kept_name(name) for name in source], [kept_name(name) for name in target]
@@ -79,24 +80,32 @@ def check_names(
                 else f"put them into the order {_listed(source)}"
             )
         )
-    if [_composed(name) for name in source] == [_composed(name) for name in target]:
-        odd = next(name for name, like in zip(source, target, strict=True) if name != like)
-        raise SampleError(
-            f"{one} and {other} write the accents of {odd!r} in two forms of Unicode, so that names which look alike "
-            "differ: give one of them the names that unicodedata.normalize('NFC', name) makes"
-        )
     missing, more = [each for each in source if each not in target], [each for each in target if each not in source]
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give both {_listed(source)}, in that order"
     if shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share{AGAIN}"
+    if (alike := _alike(missing, more)) is not None:
+        way = f"{alike}: give both one name if they are one column. Otherwise {way}"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
 
 
-def _composed(name: str) -> str:
-    """The name with each accent as a part of its letter."""
-    return unicodedata.normalize("NFC", name)
+def _alike(missing: Sequence[str], more: Sequence[str]) -> str | None:
+    """The first names, each in one table only, that a person takes for one name, and what differs."""
+    plain = {_plain(name): name for name in missing}
+    for name in more:
+        if (like := plain.get(_plain(name))) is not None:
+            is_form = unicodedata.normalize("NFC", like) == unicodedata.normalize("NFC", name)
+            what = "in how Unicode writes an accent (NFC or NFD)" if is_form else "in capitals, spaces or such marks"
+            return f"{like!r} and {name!r} differ only {what}"
+    return None
+
+
+def _plain(name: str) -> str:
+    """The letters and digits of a name in lower case, each accent a part of its letter."""
+    text = unicodedata.normalize("NFC", name).casefold()
+    return "".join(each for each in text if each.isalnum()) or text
 
 
 def check_kinds(source: Sequence[int], target: Sequence[int], one: str, other: str) -> None:

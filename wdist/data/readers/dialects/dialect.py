@@ -49,6 +49,7 @@ def recognise(sample: Sample, take: Selection) -> Dialect:
     rows = records if is_commented or names is None else records[1:]
     if not rows:
         raise DecodeError("it has names of columns, but no rows")
+    _check_separator(sample, take, records)
     _check_widths(sample, records, width)
     rows = [row for row in rows if len(row) == width]
     seen = rows + sample.later_records(separator, width)
@@ -179,6 +180,21 @@ def _is_of_spaces(sample: Sample) -> bool:
             f"{asked('separator', ' ')}"
         )
     return True
+
+
+def _check_separator(sample: Sample, take: Selection, records: Sequence[Sequence[str]]) -> None:
+    """Refuse a separator that was given and fits badly, where the file shows another."""
+    given = take.separator
+    fits = _share_of_width(records) == 1 or (len(records[0]) == 1 and bool(take.categories))  # text may hold others
+    if given is None or fits:
+        return
+    better = [each for each in _SEPARATORS if each != given and _share_of_width(sample.records(each)) == 1]
+    if len(better) == 1:
+        cells = len(sample.records(better[0])[0])
+        raise DecodeError(
+            f"{given!r} does not separate its cells, {better[0]!r} gives each line {cells}: say "
+            f"{asked('separator', better[0])}"
+        )
 
 
 def _check_widths(sample: Sample, records: Sequence[Sequence[str]], width: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError
 from wdist.data.tables.naming import NAMED, asked, asked_together, others_with_text, shown
+from wdist.data.tables.undecided.quantities import has_mostly_numbers
 from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.definitions.reading import Selection
 
@@ -33,10 +34,15 @@ class Decisions:
         self._present: dict[str, int] = {}  # how many values they have
         self._times: dict[str, None] = {}  # columns of dates or times whose unit is not said
         self._missing: dict[str, None] = {}  # columns with missing values
+        self._left_out: dict[str, str] = {}  # columns of no use, and why
         self._has_vectors = self._is_cut = False
 
     def __bool__(self) -> bool:
-        return self._first is not None
+        return self._first is not None or bool(self._left_out)
+
+    def leave_out(self, column: str, why: str) -> None:
+        """Have the refusal say that a column is of no use. why: in the words of its own refusal."""
+        self._left_out[column] = why
 
     def add(self, refused: UndecidedError) -> None:
         """Have the refusal begin with this one, unless it begins with another."""
@@ -69,19 +75,22 @@ class Decisions:
 
     def refusal(self) -> DecodeError:
         """All that has to be decided, and the options that decide it."""
-        if self._first is None:
-            return DecodeError("nothing has to be decided")
+        unused = [*self._left_out.values()]
+        first = self._first or next(map(DecodeError, unused), DecodeError("nothing has to be decided"))
         text, dates = self._text_and_dates()
-        own = self._first.column
+        own = first.column if isinstance(first, UndecidedError) else None
         others = others_with_text(
             *([name for name in names if name != own] for names in (text, [*dates, *self._times]))
         )
         others_of_dates = [name for name in text if self._is_other_date(name)]
-        numbers = [name for name in text if self._has_mostly_numbers(name)]
+        numbers = [name for name in text if has_mostly_numbers(self._levels[name])]
         free = [name for name in text if name not in {*others_of_dates, *numbers} and self._is_free(name)]
         no_categories = [*others_of_dates, *free]
-        said, _, declare = str(self._first).partition(": declare ")
+        said, _, declare = str(first).partition(": declare ")
         out = "" if own is None else f"leave it out with {asked('drop', own)}"
+        if own in dates and declare:
+            unit = "" if self._take.time_unit else f" and {asked('time_unit', 'days')}"
+            declare = f"it with {asked('dates', str(own))}{unit}, or {out}"
         if own in numbers:
             is_long = len(self._levels[str(own)]) > MAX_LEVELS
             names = f"or {out}" if is_long else f"if these are names, declare {declare}"
@@ -95,14 +104,17 @@ class Decisions:
             of += "has " if self._incomplete == 1 else "have "
             said += f"; {of}" + (f"one, in {where}" if own is None else f"missing values, in {where}{self._ways()}")
         for name in others_of_dates[:NAMED]:
-            first = min(self._levels[name])[:40]
-            said += f"; {name[:100]!r} has dates such as {first!r}, which are read only as 2026-01-31 is written"
+            earliest = min(self._levels[name])[:40]
+            said += f"; {name[:100]!r} has dates such as {earliest!r}, which are read only as 2026-01-31 is written"
         for name in [each for each in numbers if each != own][:NAMED]:
             said += f"; {name[:100]!r} has words among its numbers: mend them, or leave the cells empty"
+        said += "".join(f"; {why.partition(': leave')[0]}" for why in unused if self._first is not None)
         if free:
             said += f"; {', '.join(self._why_free(name) for name in free[:NAMED])}"
-        options = [*self._options(text, dates, out=[name for name in text if name in no_categories])]
-        is_for_several = len({*text, *dates, *self._times, own} - {None}) + bool(self._incomplete) > 1
+        out_of_text = [name for name in text if name in no_categories]
+        options = [*self._options(text, dates, out=[*out_of_text, *self._left_out])]
+        settled = {*text, *dates, *self._times, *self._left_out, own} - {None}
+        is_for_several = len(settled) + bool(self._incomplete) > 1
         is_for_several &= bool(options)
         return DecodeError(f"{said}. All at once: {asked_together(options)}" if is_for_several else said)
 
@@ -119,11 +131,6 @@ class Decisions:
         count = len(self._levels[name])
         return count > MAX_LEVELS or (count >= FEWEST_TEXTS and count > FREE_TEXT_SHARE * self._present[name])
 
-    def _has_mostly_numbers(self, name: str) -> bool:
-        """Whether a column of text has a word among numbers, which is to be mended, where a category has words."""
-        levels = self._levels[name]
-        return len(levels) >= FEWEST_TEXTS and sum(map(_is_number, levels)) > len(levels) / 2
-
     def _why_free(self, name: str) -> str:
         count = len(self._levels[name])
         many = f"{count:,}" if count <= MAX_LEVELS else f"more than {MAX_LEVELS:,}"
@@ -134,9 +141,11 @@ class Decisions:
         return f": {asked('missing', 'drop')} leaves such rows out{more}"
 
     def _options(self, text: Sequence[str], dates: Sequence[str], out: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Options that settle everything. out: columns of text that are to be left out."""
+        """Options that settle everything. out: columns that are to be left out."""
         # Words among numbers are to be mended: as categories, numbers would be compared without their distances.
-        yield from (("categories", name) for name in text if name not in out and not self._has_mostly_numbers(name))
+        yield from (
+            ("categories", name) for name in text if name not in out and not has_mostly_numbers(self._levels[name])
+        )
         yield from (("dates", name) for name in dates)
         if (dates or self._times) and self._take.time_unit is None:
             yield "time_unit", "days"
@@ -147,14 +156,6 @@ class Decisions:
 
 def _is_date(level: str) -> bool:
     return DATE.fullmatch(level.strip()) is not None
-
-
-def _is_number(level: str) -> bool:
-    try:
-        float(level)
-    except ValueError:
-        return False
-    return True
 
 
 def _names_of_missing(kind: ColumnType, column: Column) -> list[str]:
