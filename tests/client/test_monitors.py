@@ -129,9 +129,9 @@ def test_what_does_not_fit_is_refused(client: Client, monitor: Monitor) -> None:
         error = refused(lambda batch=batch: monitor.update(batch))
         assert isinstance(error, InvalidRequest)
         assert [each["field"] for each in error.errors] == ["batch"]
-    wrong = refused(lambda: client.monitors.create(rows(0), confidence=2, steps=0, **{"crtic": "affine"}))
+    wrong = refused(lambda: client.monitors.create(rows(0), confidence=2, steps=0, **{"sharpness": 3}))
     assert isinstance(wrong, InvalidRequest)
-    assert {each["field"] for each in wrong.errors} == {"confidence", "steps", "crtic"}
+    assert {each["field"] for each in wrong.errors} == {"confidence", "steps", "sharpness"}
     assert isinstance(refused(lambda: client.monitors.create("ss_none")), NotFound)
     assert isinstance(refused(lambda: client.monitors.get("mon_none")), NotFound)
     assert isinstance(refused(lambda: monitor.get_update("mu_none")), NotFound)

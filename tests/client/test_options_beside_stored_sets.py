@@ -116,3 +116,38 @@ def test_the_command_refuses_it_and_takes_names(capsys: pytest.CaptureFixture[st
     assert Ran(capsys, "delete", "of february").status == 0
     with Client() as client:
         assert two.id not in [each.id for each in client.sample_sets.list()]
+
+
+def test_a_file_beside_a_set_of_another_name_is_read_as_it_was(client: Client, tmp_path: Path) -> None:
+    """The options that say how a file is written, too: a name that somebody gave the set has no ending."""
+    written: dict[str, Any] = {"decimal": ",", "separator": ";", "encoding": "cp1252"}
+    for name, seed in (("jan.csv", 1), ("feb.csv", 2)):
+        orders(seed).rename(columns={"price": "Umsätze"}).to_csv(
+            tmp_path / name, index=False, decimal=",", sep=";", encoding="cp1252"
+        )
+    stored = client.sample_sets.create(tmp_path / "jan.csv", name="January", **written)
+    job = client.estimate(stored, tmp_path / "feb.csv", **TINY)  # type: ignore[arg-type]
+    read = client.sample_sets.get(job.estimate.target)
+    assert read.columns == ["quantity", "Umsätze"]
+    assert read.reading is not None
+    assert {name: read.reading[name] for name in written} == written
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("categorys", "categories"), ("date", "dates"), ("dropp", "drop"), ("step", "steps"), ("decimals", "decimal")],
+)
+def test_a_misspelt_option_is_told_before_anything_is_sent(given: str, meant: str, week: str) -> None:
+    with Client("http://127.0.0.1:9") as client:  # where nothing answers
+        for ask in (
+            lambda options: client.estimate(week, week, **options),
+            lambda options: client.matrix([week, week], **options),
+            lambda options: client.compare(week, [week, week], **options),
+            lambda options: client.monitors.create(week, **options),
+        ):
+            options: Any = {given: 1}
+            with pytest.raises(OptionError, match=f"there is no '{given}' here; did you mean '{meant}'"):
+                ask(options)
+        if meant != "steps":
+            with pytest.raises(OptionError, match=f"did you mean '{meant}'"):
+                client.estimates.create("ss_1", "ss_2", **options)

@@ -38,6 +38,8 @@ def filled(kind: Any, count: int = 50) -> Any:
         return filled(parts[0], count)
     if origin is list:
         return [filled(parts[0], inner) for _ in range(count)]
+    if origin is tuple:
+        return tuple(filled(part, inner) for part in parts)
     if origin is dict:
         return {f"key {k}": filled(parts[1], inner) for k in range(count)}
     simple: dict[Any, Any] = {

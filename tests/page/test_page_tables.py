@@ -232,12 +232,18 @@ def test_options_that_are_changed_later_read_the_files_again(open_page: OpenPage
 
 def test_one_table_becomes_a_matrix(open_page: OpenPage, tables: dict[str, Path]) -> None:
     page = open_page("/#/matrix", expected=("422",))
-    page.get_by_label("Make one set for each value in the column").fill("cut")
     page.locator("input[type=file]").set_input_files(tables["north"])
+    expect(remedy(page, "Leave out the column cut")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Estimate all pairs").click()
+    refusal = page.get_by_role("alert").filter(has_text="a matrix needs at least two sets")
+    expect(refusal).to_be_visible()
+    page.get_by_label("Make one set for each value in the column").fill("cut")
+    page.get_by_label("Make one set for each value in the column").press("Tab")  # holds for the file that is there
     for name in ("Leave out the column sold", "Leave out rows with a missing value"):
         remedy(page, name).click(timeout=PATIENCE_MS)
     lines = page.locator(".set-list li")
     expect(lines.locator("strong")).to_have_text(LEVELS, timeout=PATIENCE_MS)
+    expect(refusal).to_have_count(0)
     lines.last.get_by_role("button", name="Put first").click()
     expect(lines.locator("strong")).to_have_text(["Ideal", "Fair", "Good"])
     page.get_by_label("What to compare").select_option("the first with the others: which is closest?")
@@ -246,10 +252,39 @@ def test_one_table_becomes_a_matrix(open_page: OpenPage, tables: dict[str, Path]
     card = page.get_by_role("region", name="Which is closest?")
     expect(card).to_contain_text("Distance from Ideal", timeout=PATIENCE_MS)
     expect(card.locator("tbody th").first).to_have_text("Good")  # carat grows from Fair over Good to Ideal
+    expect(page.get_by_role("note", name="What to mind")).to_contain_text("were left out")
     page.goto(page.url.split("#")[0] + "#/jobs")
     batch = page.locator("tr", has=page.locator("a[href^='#/batches/']")).first
     expect(batch).to_contain_text("Ideal, Fair, Good", timeout=PATIENCE_MS)
     expect(page.locator("tr", has_text="Ideal").last).to_contain_text("carat")
+
+
+def test_sets_of_a_matrix_with_other_columns_are_read_again_with_what_they_share(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    rows = pd.DataFrame(np.random.default_rng(5).normal(size=(200, 3)), columns=["a", "b", "c"])
+    for name, columns in (("one", ["a", "b"]), ("two", ["c", "a"])):
+        rows[columns].to_csv(tmp_path / f"{name}.csv", index=False)
+    page = open_page("/#/matrix")
+    page.locator("input[type=file]").set_input_files([tmp_path / "one.csv", tmp_path / "two.csv"])
+    lines = page.locator(".set-list li")
+    expect(lines.get_by_text("200 rows of 2 columns")).to_have_count(2, timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Estimate all pairs").click()
+    refusal = page.get_by_role("alert").filter(has_text="one.csv and two.csv differ in their columns")
+    remedy(refusal, "Compare what they share: a").click()
+    expect(lines.get_by_text("200 rows of 1 column")).to_have_count(2, timeout=PATIENCE_MS)
+    expect(refusal).to_have_count(0)
+
+
+def test_numbers_of_rows_in_the_reference_of_a_monitor_are_left_out(open_page: OpenPage, tmp_path: Path) -> None:
+    rows = np.random.default_rng(6).normal(size=200)
+    pd.DataFrame({"customer": range(1000, 1200), "n": rows, "m": rows[::-1]}).to_csv(tmp_path / "r.csv", index=False)
+    page = open_page("/#/monitors")
+    give(page, "Reference", tmp_path / "r.csv")
+    reference = zone(page, "Reference")
+    expect(reference).to_contain_text("customer: a value of its own in every row", timeout=PATIENCE_MS)
+    remedy(reference, "Leave out customer").click()
+    expect(reference).to_contain_text("200 rows of 2 columns", timeout=PATIENCE_MS)
 
 
 def test_a_file_in_parts_is_read_as_asked(open_page: OpenPage, server: ServerProcess, tmp_path: Path) -> None:

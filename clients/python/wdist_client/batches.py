@@ -348,7 +348,8 @@ def comparison(
     record = answer.read(contract.BatchComparison)
     if record.comparison is None:
         raise WdistError(f"{job.id} has no comparison: {record.reason}")
-    return Comparison.model_validate(record.comparison.model_dump())
+    warnings = [(each.candidate, each.warning) for each in record.warnings]
+    return Comparison.model_validate(record.comparison.model_dump() | {"warnings": warnings})
 
 
 def _names_given(job: BatchRecord) -> list[str] | None:

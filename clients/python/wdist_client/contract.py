@@ -570,6 +570,17 @@ class ComparisonFigures(Model):
     sentence: str
 
 
+class CandidateWarning(Model):
+    """What is to be minded about the estimate of one candidate.
+
+    Attributes:
+        candidate: Its name.
+    """
+
+    candidate: str | None = None
+    warning: str | None = None
+
+
 class BatchComparison(Model):
     """Which target of a batch is closest to its reference, once all estimates have ended.
 
@@ -577,12 +588,14 @@ class BatchComparison(Model):
         complete: No estimate is queued or running.
         comparison: null until all estimates have ended, or if none can be.
         reason: Why there is no comparison (yet), in words.
+        warnings: Caveats of the estimates.
     """
 
     batch: str
     complete: bool
     comparison: ComparisonFigures | None = None
     reason: str | None = None
+    warnings: list[CandidateWarning] = Field(default_factory=list)
 
 
 class CurvePoint(Model):

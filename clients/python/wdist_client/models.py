@@ -93,9 +93,18 @@ class Batch(contract.Batch):
 
 
 class Comparison(contract.ComparisonFigures):
+    """Which of several candidates is closer to a reference. All statements hold together with `confidence`.
+
+    Attributes:
+        warnings: (candidate, warning) of each estimate.
+    """
+
+    warnings: list[tuple[str, str]] = Field(default_factory=list)
+
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain JSON types."""
-        return self.model_dump(mode="json")
+        warnings = [{"candidate": name, "warning": warning} for name, warning in self.warnings]
+        return self.model_dump(mode="json", exclude={"warnings"}) | {"warnings": warnings}
 
     def __repr__(self) -> str:
         return in_a_line(f"<Comparison: {self.sentence}>")

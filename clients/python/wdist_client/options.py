@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from wdist_client.errors import OptionError
 from wdist_client.models import SampleSet
 from wdist_client.rows.reading import fields
 
+_OF_TABLES = ("by", "levels", "reference")  # of a matrix; others are told so by the server
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -53,7 +55,8 @@ class AskedOfMany(BatchOptions, SetOptions, total=False):
 
 
 def told_apart(arguments: Mapping[str, Any]) -> tuple[SetOptions, dict[str, Any]]:
-    """How data is read, and the options of the estimates."""
+    """How data is read, and the options of the estimates. Raises OptionError for one that is written a little wrong."""
+    refuse_misspelt(arguments)
     reading: Any = {name: value for name, value in arguments.items() if name in fields()}
     return reading, {name: value for name, value in arguments.items() if name not in reading}
 
@@ -63,8 +66,24 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def refuse_misspelt(arguments: Mapping[str, Any], *, of_reading: bool = False) -> None:
+    """Raise OptionError for an option that is none but nearly one, before anything is sent.
+
+    One that is near to none is for the server to refuse, which may be newer than this client. of_reading: only what is
+    nearly an option of reading, of which the server says nothing where sets are stored.
+    """
+    known = {**Asked.__annotations__, **AskedOfMany.__annotations__, **MonitorOptions.__annotations__}
+    for name in arguments:
+        if name in known or name in _OF_TABLES:
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        if near and (not of_reading or near[0] in fields()):
+            raise OptionError(f"there is no {name!r} here; did you mean {near[0]!r}?")
+
+
 def refuse_reading(options: Mapping[str, Any]) -> None:
     """Raise OptionError for how data is read, where the sets are stored and have been read."""
+    refuse_misspelt(options, of_reading=True)
     if asked := [name for name in given(options) if name in fields()]:
         says, it = ("says", "it") if len(asked) == 1 else ("say", "them")
         raise OptionError(

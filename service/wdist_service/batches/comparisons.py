@@ -10,7 +10,7 @@ from sqlalchemy import select
 from wdist.definitions.comparison import ComparisonFigures
 from wdist.definitions.results.withdrawn import withdrawn
 from wdist.errors import OptionError
-from wdist.inference.comparison import check_delta, compared_figures, set_names
+from wdist.inference.comparison import check_delta, compared_figures, set_names, warnings_of
 from wdist_service import tenancy
 from wdist_service.database import Database
 from wdist_service.errors import ConflictError, InvalidError
@@ -20,11 +20,12 @@ from wdist_service.text import shown
 
 @dataclass(frozen=True)
 class FoundComparison:
-    """The comparison of a batch, or why there is none (yet)."""
+    """The comparison of a batch, or why there is none (yet). warnings: (candidate, warning) of each estimate."""
 
     is_complete: bool
     figures: ComparisonFigures | None = None
     reason: str | None = None
+    warnings: Sequence[tuple[str, str]] = ()
 
 
 def comparison_of(database: Database, batch: Batch, delta: float | None, names: Sequence[str] = ()) -> FoundComparison:
@@ -54,6 +55,7 @@ def comparison_of(database: Database, batch: Batch, delta: float | None, names: 
         return FoundComparison(is_complete=True, reason=f"{mark.reason} {mark.action}")
     reference, *candidates = names or set_names(batch.sets, known)
     try:
-        return FoundComparison(is_complete=True, figures=compared_figures(reference, candidates, results, delta))
+        figures = compared_figures(reference, candidates, results, delta)
     except OptionError as error:
         return FoundComparison(is_complete=True, reason=str(error))
+    return FoundComparison(is_complete=True, figures=figures, warnings=warnings_of(candidates, results))

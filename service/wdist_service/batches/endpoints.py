@@ -22,6 +22,7 @@ from wdist_service.batches.schemas import (
     BatchComparisonView,
     BatchRequest,
     BatchView,
+    CandidateWarningView,
     Figure,
     MatrixView,
     MatrixWarningView,
@@ -218,9 +219,10 @@ def get_batch_comparison(
     """
     batch = _find(services, caller, batch_id)
     found = comparison_of(services.database, batch, delta, names or ())
+    warnings = [CandidateWarningView(candidate=name, warning=text) for name, text in found.warnings]
     return BatchComparisonView(
-        batch=batch.id, complete=found.is_complete, comparison=found.figures, reason=found.reason
-    )  # fmt: skip
+        batch=batch.id, complete=found.is_complete, comparison=found.figures, reason=found.reason, warnings=warnings
+    )
 
 
 def _without_withdrawn(matrix: Matrix, figure: str) -> NDArray[np.float64]:

@@ -233,6 +233,13 @@ class MatrixView(BaseModel):
     )
 
 
+class CandidateWarningView(BaseModel):
+    """What is to be minded about the estimate of one candidate."""
+
+    candidate: str = Field(description="Its name.")
+    warning: str
+
+
 class BatchComparisonView(BaseModel):
     """Which target of a batch is closest to its reference, once all estimates have ended."""
 
@@ -240,3 +247,4 @@ class BatchComparisonView(BaseModel):
     complete: bool = Field(description="No estimate is queued or running.")
     comparison: ComparisonFigures | None = Field(description="null until all estimates have ended, or if none can be.")
     reason: str | None = Field(description="Why there is no comparison (yet), in words.")
+    warnings: list[CandidateWarningView] = Field(default_factory=list, description="Caveats of the estimates.")

@@ -1,6 +1,6 @@
 // What a warning advises, as a button that runs the estimate again so.
 
-import { h } from "./dom.js";
+import { h, note } from "./dom.js";
 import { againButton, runAgain } from "./withdrawn.js";
 
 const MOST_STEPS = 1_000_000;
@@ -20,7 +20,7 @@ export const EXPLAINED = ["because rare scores are clipped", "by less than the m
 const isExplained = (warning) => EXPLAINED.some((said) => warning.includes(said));
 
 /** The warnings that explain figures, as notes. */
-export const explanations = (warnings) => warnings.filter(isExplained).map((warning) => h("p", { class: "note" }, sentence(warning)));
+export const explanations = (warnings) => warnings.filter(isExplained).map((warning) => note(sentence(warning)));
 
 /** The options that buttons beside a warning change: [words, options]. Without those that would change nothing. */
 export function adviceOf(warning, estimate) {

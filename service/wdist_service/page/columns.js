@@ -1,6 +1,6 @@
 // The columns behind a distance, those that carry most of it first: what each shows alone, and how both sets lie in it.
 
-import { h, responsive, s } from "./dom.js";
+import { h, responsive, s, small, stack } from "./dom.js";
 import { figure, percent, roundedDown, criticShows, whole } from "./format.js";
 import { linear, picture } from "./scales.js";
 
@@ -16,15 +16,15 @@ export const columnName = (name) => (/^\d+$/.test(name) ? `column ${name}` : nam
 export function columnList(columns, { names = null, mark = () => null }) {
   const list = h("ol", { class: "column-list" }, columns.slice(0, SHOWN).map(item));
   function item(column) {
-    return h("li", null, h("div", null, h("h3", null, columnName(column.name)), h("p", { class: "small soft" }, inWords(column), mark(column))), column.histogram && histogram(column, names));
+    return h("li", null, h("div", null, h("h3", null, columnName(column.name)), small(inWords(column), mark(column))), column.histogram && histogram(column, names));
   }
   const rest = columns.slice(SHOWN);
-  const more = rest.length > 0 && h("button", { type: "button", class: "quiet more", onclick: () => {
+  const more = rest.length > 0 && h("button", { class: "quiet more", onclick: () => {
     list.append(...rest.map(item));
     more.remove();
   } }, rest.length === 1 ? "Show the last column" : `Show ${whole(rest.length)} more columns`);
   const legend = names && h("div", { class: "legend small" }, SIDES.map((side) => h("span", { class: `key ${side}` }, names[side])));
-  return h("div", { class: "stack" }, legend, list, more);
+  return stack(legend, list, more);
 }
 
 function inWords({ lower_bound: lower, value, attribution }) {

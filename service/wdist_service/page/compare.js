@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fetchContract, optionsOf } from "./contract.js";
-import { alertBox, announce, h } from "./dom.js";
+import { alertBox, announce, h, stack } from "./dom.js";
 import { Slot, dropZone } from "./dropzone.js";
 import { exampleFiles } from "./example.js";
 import { OptionsForm } from "./options.js";
@@ -32,7 +32,7 @@ export async function showCompare(main, signal) {
   const note = h("div");
   const both = h("div", { class: "stack both" });
   const start = h("button", { type: "submit", class: "primary" }, "Estimate the distance");
-  const example = h("button", { type: "button", class: "link", onclick: async () => {
+  const example = h("button", { class: "link", onclick: async () => {
     await Promise.all(exampleFiles().map((file, i) => slots[i].take(file)));
     if (!signal.aborted && slots.every((slot) => slot.set)) submit(start, message);
   } }, "Try two sets whose distance is known to be 1");
@@ -68,7 +68,7 @@ export async function showCompare(main, signal) {
 
 function hero() {
   return h("section", { class: "hero" },
-    h("div", { class: "stack" }, h("h1", null, "How far apart are two populations, when all you have is samples?"),
+    stack(h("h1", null, "How far apart are two populations, when all you have is samples?"),
       h("p", { class: "lead" }, "Drop two files. You get an answer you can rely on: do they differ, and ", h("strong", null, "between which bounds"), " does their ", h("span", { class: "unbroken" }, "Wasserstein-1"), " distance lie, at the confidence you choose?")),
     heroPicture());
 }

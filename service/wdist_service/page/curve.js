@@ -1,6 +1,6 @@
 // The training curve: value on the select rows, labelled as not certified.
 
-import { h, responsive, s } from "./dom.js";
+import { h, responsive, s, stack } from "./dom.js";
 import { duration, figure, roundedDown } from "./format.js";
 import { axisBelow, besideText, linear, picture, ticks } from "./scales.js";
 
@@ -33,7 +33,7 @@ export function curvePicture() {
   });
   redraw();
   return {
-    box: h("div", { class: "stack" }, legend, box),
+    box: stack(legend, box),
     set(points) {
       state.points = thin(points.filter((point) => Number.isFinite(point.value)));
       redraw();

@@ -13,8 +13,31 @@ function fill(element, properties, children) {
   return element;
 }
 
-/** An HTML element. Properties starting with "on" are listeners; false and null ones are left out. */
-export const h = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
+/** An HTML element; a button submits nothing unless it is of that type. Properties starting with "on" are listeners; false and null ones are left out. */
+export const h = (tag, properties, ...children) => fill(document.createElement(tag), tag === "button" ? { type: "button", ...properties } : properties, children);
+
+/** Text for screen readers only. */
+export const hiddenText = (...text) => h("span", { class: "visually-hidden" }, text);
+
+/** A second line in small letters. */
+export const under = (...text) => h("span", { class: "small soft block" }, text);
+
+export const small = (...text) => h("p", { class: "small soft" }, text);
+export const note = (...text) => h("p", { class: "note" }, text);
+
+/** Boxes for elements: one below the other, at both ends of a line, as a card, or as an option with its label. */
+export const stack = (...elements) => h("div", { class: "stack" }, elements);
+export const spread = (...elements) => h("div", { class: "spread" }, elements);
+export const card = (...elements) => h("section", { class: "card" }, elements);
+export const option = (...elements) => h("div", { class: "option" }, elements);
+
+/** A box in which a wide table scrolls, also by keys. */
+export const scrollBox = (label, ...content) => h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": label }, content);
+
+export const rowHead = (...text) => h("th", { scope: "row" }, text);
+
+/** The row of a table's heads. */
+export const heads = (names) => h("tr", null, names.map((name) => h("th", { scope: "col" }, name)));
 
 /** An SVG element. */
 export const s = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
@@ -34,7 +57,7 @@ export function announce(text) {
 /** An error with advice on what to do next; `again` adds a retry button. */
 export function alertBox(error, again) {
   const next = error.next ? h("p", { class: "next" }, error.next) : null;
-  const button = again ? h("button", { type: "button", class: "quiet", onclick: again }, "Try again") : null;
+  const button = again ? h("button", { class: "quiet", onclick: again }, "Try again") : null;
   return h("div", { class: "alert", role: "alert" }, h("p", null, h("strong", null, error.title ?? "Something went wrong"), " ", error.message), next, button);
 }
 
@@ -53,7 +76,7 @@ export function responsive(properties, draw) {
 /** A table for screen readers only, with the figures behind a picture. */
 export function hiddenTable(caption, head, rows) {
   return h("div", { class: "visually-hidden" }, h("table", null, h("caption", null, caption), // a table cannot be narrowed itself
-    h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text)))),
+    h("thead", null, heads(head)),
     h("tbody", null, rows.map((row) => h("tr", null, row.map((text, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, text)))))));
 }
 

@@ -1,7 +1,7 @@
 // The drop zone of one sample set: drop a file, choose one, or pick a set uploaded before.
 
 import * as api from "./api.js";
-import { announce, h, uniqueId } from "./dom.js";
+import { announce, h, hiddenText, spread, stack, uniqueId } from "./dom.js";
 import { bytes, plural } from "./format.js";
 import { HEADER_BYTES, parseHeader } from "./npy.js";
 import { describeSet, optionText, setDetails } from "./sets.js";
@@ -122,13 +122,13 @@ function sending(slot) {
   slot.onProgress = show;
   slot.onTrouble = (error) => (error ? (text.textContent = "The connection broke off; trying again …") : null);
   show(slot.progress);
-  return h("div", { class: "stack" }, h("strong", null, slot.file.name), bar, h("div", { class: "spread" }, text,
-    h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Stop")));
+  return stack(h("strong", null, slot.file.name), bar, spread(text,
+    h("button", { class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Stop")));
 }
 
 function chosen(slot, notes) {
   return [h("strong", { class: "file" }, slot.name), ...setDetails(slot.set, slot.reading), ...notes(slot.set),
-    h("button", { type: "button", class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", h("span", { class: "visually-hidden" }, ` for ${slot.title}`))];
+    h("button", { class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", hiddenText(` for ${slot.title}`))];
 }
 
 function chooser(slot, earlier, take) {
@@ -137,6 +137,6 @@ function chooser(slot, earlier, take) {
     h("option", { value: "" }, `or use one of ${plural(earlier.length, "earlier set")} …`),
     earlier.map((set) => h("option", { value: set.id }, optionText(set))));
   return h("div", { class: "chooser" }, input,
-    h("label", { for: input.id, class: "button" }, "Choose a file", h("span", { class: "visually-hidden" }, ` for ${slot.title}`)),
+    h("label", { for: input.id, class: "button" }, "Choose a file", hiddenText(` for ${slot.title}`)),
     h("span", { class: "soft small drop-words" }, "or drop it here: a table, an array, or a .zip of pictures", h("span", { class: "block" }, slot.reading.endings.join(", "))), earlier.length > 0 && select);
 }

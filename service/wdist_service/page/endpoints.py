@@ -23,7 +23,7 @@ from wdist_service.errors import NotFoundError
 
 router = APIRouter(include_in_schema=False)
 _DIRECTORY = Path(__file__).resolve().parent
-_COMMENT = re.compile(rb"^ *(//.*|/\*[^*]*(\*(?!/)[^*]*)*\*/)$|(?<=[;{]) +//.*$", re.MULTILINE)
+_COMMENT = re.compile(rb"^ *(//.*|/\*[^*]*(\*(?!/)[^*]*)*\*/)$|(?<=[;{},()[]) +//.*$", re.MULTILINE)
 _INDENT = re.compile(rb"^ +|(`[^`]*`)", re.MULTILINE)
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # No inline scripts or styles, no other hosts, no framing, no HTML from strings.

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { badge, STATUS_WORDS } from "./badge.js";
 import { fetchContract, optionsOf } from "./contract.js";
 import { curvePicture } from "./curve.js";
-import { alertBox, announce, h } from "./dom.js";
+import { alertBox, announce, card, h, note, small, spread, stack } from "./dom.js";
 import { evaluationsView } from "./evaluations.js";
 import { follow, hasEnded } from "./events.js";
 import { duration, figure, percent, plural, when, whole } from "./format.js";
@@ -70,19 +70,19 @@ class EstimateView {
     this.curve = curvePicture();
     this.curve.box.hidden = true; // until there is something to see
     this.curve.trivial(distanceOfMeans(source, target, estimate.options.scale));
-    this.curveCard = h("section", { class: "card" }, h("div", { class: "spread" }, this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
-      h("p", { class: "small soft" }, ABOUT_THE_CURVE));
+    this.curveCard = card(spread(this.curveTitle, h("span", { class: "tag" }, "uncertified")), this.live, this.curve.box,
+      small(ABOUT_THE_CURVE));
     const chosen = chosenOptions(contract, estimate);
     document.title = `${nameOf(source)} and ${nameOf(target)} · wdist`;
     const set = (each, side) => h("span", { class: `key ${side}` }, nameOf(each));
     const about = [source, target].map((each) => (each.shape ? describeSet(each) : "deleted since")).join(" against ");
     main.append(
-      h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
+      h("section", { class: "stack" }, spread(h("h1", { class: "pair" }, set(source, "source"), " ", h("span", { class: "soft" }, "and"), " ", set(target, "target")), this.actions),
         estimate.name && h("p", null, h("strong", null, estimate.name)),
         h("p", { class: "soft facts" }, [this.badge, about, `asked for ${when(estimate.created_at)}`, optionsInWords(estimate.options.confidence, chosen)].map((each) => h("span", null, each)))),
       this.lost, this.outcome,
       this.curveCard,
-      h("section", { class: "card" }, h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosen)));
+      card(h("h2", null, "Do this again"), source.deleted || target.deleted ? h("p", { class: "soft" }, "A sample set of this estimate was deleted.") : estimateSnippets(source, target, chosen)));
   }
 
   showEvaluations(signal) {
@@ -140,7 +140,7 @@ class EstimateView {
     if (finishing || step >= steps) return [...said(finishing ? "Finishing: the bound is computed with the best critic so far …" : "Trained. Computing the bound on the rows that were kept back …"), known].filter(Boolean);
     return [h("progress", { max: steps || 1, value: step, "aria-label": `Step ${step} of ${steps}` }),
       ...said(`Training critics: ${whole(step)} of ${whole(steps)} steps.`, left >= 1 && ` About ${spoken(left)} left.`), known,
-      h("p", { class: "small soft" }, `Finish now gives the bound with the best critic so far; Cancel gives none. ${STAYS}`)].filter(Boolean);
+      small(`Finish now gives the bound with the best critic so far; Cancel gives none. ${STAYS}`)].filter(Boolean);
   }
 
   /** Says how many jobs wait, or that nothing will take them. */
@@ -163,12 +163,12 @@ class EstimateView {
       }
     };
     if (["queued", "running"].includes(record.status)) {
-      const finish = h("button", { type: "button", onclick: act(async () => this.update(await api.finishEstimate(this.id))) }, "Finish now");
-      const stop = h("button", { type: "button", class: "quiet", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Cancel");
+      const finish = h("button", { onclick: act(async () => this.update(await api.finishEstimate(this.id))) }, "Finish now");
+      const stop = h("button", { class: "quiet", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Cancel");
       return record.status === "running" && !record.finishing ? [finish, stop] : [stop];
     }
     if (!hasEnded(record)) return [];
-    return [h("button", { type: "button", class: "quiet", onclick: act(async () => {
+    return [h("button", { class: "quiet", onclick: act(async () => {
       if (!confirm("Delete this estimate and its critic? The sample sets stay.")) return;
       await api.deleteEstimate(this.id);
       location.hash = "#/jobs";
@@ -178,13 +178,13 @@ class EstimateView {
   /** The curve behind a disclosure of the result; its card goes. */
   #training() {
     this.curveCard.hidden = true;
-    this.training = h("details", { hidden: this.points.size === 0 }, h("summary", null, "Training"), h("div", { class: "stack" }, this.curve.box, h("p", { class: "small soft" }, ABOUT_THE_CURVE)));
+    this.training = h("details", { hidden: this.points.size === 0 }, h("summary", null, "Training"), stack(this.curve.box, small(ABOUT_THE_CURVE)));
     return this.training;
   }
 
   #outcome(record) {
     if (record.status === "failed") return [alertBox({ title: "This estimate failed.", message: record.error?.message ?? "The server gave no reason.", next: afterFailure(record) })];
-    if (record.status === "canceled") return [h("p", { class: "note" }, "This estimate was stopped before it was finished, so there is no bound.")];
+    if (record.status === "canceled") return [note("This estimate was stopped before it was finished, so there is no bound.")];
     return record.result ? resultView(this.contract, record, this.source, this.target, this.#training()) : [];
   }
 }

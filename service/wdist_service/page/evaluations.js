@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { badge } from "./badge.js";
-import { alertBox, announce, h, save } from "./dom.js";
+import { alertBox, announce, h, hiddenText, rowHead, save, small, under } from "./dom.js";
 import { hasEnded } from "./events.js";
 import { bytes, when, whole } from "./format.js";
 import { cell, lineButton } from "./listing.js";
@@ -15,9 +15,9 @@ export function evaluationsView(id, signal) {
   const body = h("tbody");
   const message = h("div");
   const card = h("section", { class: "card", hidden: true }, h("h2", null, "Scores of stored sets"),
-    h("p", { class: "soft small" }, "The critic’s score of every row of a set, as Python or HTTP asked for them."), message,
+    small("The critic’s score of every row of a set, as Python or HTTP asked for them."), message,
     h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, "Scores of stored sets"),
-      h("thead", null, h("tr", null, ["Set", "State", "Rows", "Started"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Actions")))), body)));
+      h("thead", null, h("tr", null, ["Set", "State", "Rows", "Started"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col" }, hiddenText("Actions")))), body)));
   const names = new Map();
   async function draw() {
     const { data } = await api.evaluations(id, signal);
@@ -55,8 +55,8 @@ function line(id, job, name, act) {
     announce(words);
   };
   const share = Math.floor((100 * job.done) / (job.rows || 1));
-  return h("tr", null, h("th", { scope: "row" }, name, job.gradient && h("span", { class: "small soft block" }, "gradient")),
-    cell("State", badge(job.status), job.status === "running" && ` ${share} %`, job.error && h("span", { class: "small soft block" }, job.error.message)),
+  return h("tr", null, rowHead(name, job.gradient && under("gradient")),
+    cell("State", badge(job.status), job.status === "running" && ` ${share} %`, job.error && under(job.error.message)),
     cell("Rows", hasEnded(job) ? whole(job.rows) : `${whole(job.done)} of ${whole(job.rows)}`), cell("Started", when(job.created_at)),
     h("td", { class: "number" }, job.status === "succeeded" && button(`Save ${bytes(job.bytes)}`, fetchScores),
       hasEnded(job) ? button("Delete", () => remove("The scores are deleted.")) : button("Stop", () => remove("The evaluation stops."))));

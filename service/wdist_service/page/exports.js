@@ -1,7 +1,8 @@
 // All figures of a matrix as a table, and as files: CSV, JSON, and the picture as SVG.
 
-import { h, s, save } from "./dom.js";
-import { figure, percent, roundedDown, roundedUp } from "./format.js";
+import { warningBox } from "./advice.js";
+import { h, heads, rowHead, s, save, scrollBox, small } from "./dom.js";
+import { figure, percent, plural, roundedDown, roundedUp } from "./format.js";
 import { cellOf, linesOf, pairsOf } from "./heat.js";
 import { struck } from "./withdrawn.js";
 
@@ -10,22 +11,29 @@ const FIGURES = ["value", "lower_bound", "upper_bound", "simultaneous_lower_boun
 /** The card below a finished matrix; `more` are elements that stand before its buttons. */
 export function figuresCard(batch, state, [before, ...buttons]) {
   const { matrix } = state;
-  const file = (words, kind, make) => h("button", { type: "button", class: "quiet", onclick: () => save(new Blob([make()], { type: kind }), `${batch.id}.${words.toLowerCase()}`) }, `Save as ${words}`);
+  const file = (words, kind, make) => h("button", { class: "quiet", onclick: () => save(new Blob([make()], { type: kind }), `${batch.id}.${words.toLowerCase()}`) }, `Save as ${words}`);
   const details = h("details", { ontoggle: () => details.children.length === 1 && details.append(table(state)) }, h("summary", null, "All figures"));
-  return h("section", { class: "card stack", "aria-label": "Figures" }, before, h("div", { class: "files" }, file("CSV", "text/csv", () => csv(state)), file("JSON", "application/json", () => JSON.stringify({ ...batch, matrix: { ...matrix, row_names: state.rows, column_names: state.columns } }, null, 1)), file("SVG", "image/svg+xml", () => svg(state)), buttons), details);
+  return h("section", { class: "card stack", "aria-label": "Figures" }, before, toMind(state), h("div", { class: "files" }, file("CSV", "text/csv", () => csv(state)), file("JSON", "application/json", () => JSON.stringify({ ...batch, matrix: { ...matrix, row_names: state.rows, column_names: state.columns } }, null, 1)), file("SVG", "image/svg+xml", () => svg(state)), buttons), details);
+}
+
+/** Each warning once, with the first pair that has it: those of other pairs differ in their figures only. */
+function toMind({ matrix, rows, columns }) {
+  const names = new Map([...matrix.rows.map((id, i) => [id, rows[i]]), ...matrix.columns.map((id, i) => [id, columns[i]])]);
+  const alike = Object.values(Object.groupBy(matrix.warnings, ({ warning }) => warning.replace(/\d[\d.,]*/g, "#")));
+  return warningBox(alike.map(([{ row, column, warning }, ...others]) => `${names.get(row)} and ${names.get(column)}${others.length ? `, and ${plural(others.length, "more pair")}` : ""}: ${warning}`));
 }
 
 function table(state) {
   const { matrix, rows, columns } = state;
   const has = (name) => pairsOf(state).some(([i, j]) => Number.isFinite(matrix[name]?.[i][j]));
-  const heads = { value: "Critic shows", lower_bound: "At least", upper_bound: "At most", simultaneous_lower_bound: "Together: at least", simultaneous_upper_bound: "Together: at most", p_value: "p-value", adjusted_p_value: "p, adjusted for all" };
+  const titles = { value: "Critic shows", lower_bound: "At least", upper_bound: "At most", simultaneous_lower_bound: "Together: at least", simultaneous_upper_bound: "Together: at most", p_value: "p-value", adjusted_p_value: "p, adjusted for all" };
   const shown = FIGURES.filter(has);
   const printed = (name, value) => (name.endsWith("lower_bound") ? roundedDown(value) : name.endsWith("upper_bound") ? roundedUp(value) : figure(value, name.endsWith("p_value") ? 2 : 3));
-  return h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "All figures" }, h("p", { class: "small soft" }, `${matrix.units ?? "Pairs are in different units"}; confidence: `, h("span", { class: "unbroken" }, percent(matrix.confidence))),
-    h("table", null, h("thead", null, h("tr", null, ["Pair", "Answer", ...shown.map((name) => heads[name])].map((text) => h("th", { scope: "col" }, text)))),
+  return scrollBox("All figures", small(`${matrix.units ?? "Pairs are in different units"}; confidence: `, h("span", { class: "unbroken" }, percent(matrix.confidence))),
+    h("table", null, h("thead", null, heads(["Pair", "Answer", ...shown.map((name) => titles[name])])),
       h("tbody", null, pairsOf(state).map(([i, j]) => {
         const { kind, status, isOld } = cellOf(matrix, i, j);
-        return h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/estimates/${matrix.estimates?.[i][j]}` }, `${rows[i]} and ${columns[j]}`)), h("td", null, kind ?? status ?? "deleted"), shown.map((name) => h("td", null, struck(printed(name, matrix[name][i][j]), isOld(name)))));
+        return h("tr", null, rowHead(h("a", { href: `#/estimates/${matrix.estimates?.[i][j]}` }, `${rows[i]} and ${columns[j]}`)), h("td", null, kind ?? status ?? "deleted"), shown.map((name) => h("td", null, struck(printed(name, matrix[name][i][j]), isOld(name)))));
       }))));
 }
 

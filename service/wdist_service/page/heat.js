@@ -1,7 +1,7 @@
 // The matrix as a table with coloured cells, which works with a keyboard and a screen reader too.
 
 import { clusterOrder } from "./cluster.js";
-import { h } from "./dom.js";
+import { h, hiddenText, scrollBox } from "./dom.js";
 import { figure, percent, roundedDown, roundedUp } from "./format.js";
 import { RUN_AGAIN, struck } from "./withdrawn.js";
 
@@ -31,7 +31,7 @@ export function heatMap(card) {
   const choice = (label, choices) => h("select", { onchange: () => draw(), "aria-label": label }, choices.map(([value, text]) => h("option", { value }, text)));
   const quantity = choice("What is shown", QUANTITIES);
   const order = choice("Order of the sets", ORDERS);
-  const box = h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Matrix of distances" });
+  const box = scrollBox("Matrix of distances");
   const scale = h("div", { class: "heat-scale small soft" });
   const units = h("p", { class: "small soft" });
   let state = null;
@@ -88,7 +88,7 @@ function table(state, { across, down }, look) {
     h("tbody", null, down.map((i) => h("tr", null, h("th", { scope: "row", title: rows[i] }, rows[i]), across.map((j) => one(i, j))))));
 }
 
-const diagonal = () => h("td", { class: "diagonal" }, h("span", { class: "visually-hidden" }, "the same set"));
+const diagonal = () => h("td", { class: "diagonal" }, hiddenText("the same set"));
 
 /** [first line, second line] of a cell. */
 export function linesOf({ lower, upper, kind, isOld }, shown = "lower_bound") {
@@ -101,7 +101,7 @@ export function linesOf({ lower, upper, kind, isOld }, shown = "lower_bound") {
 function cell({ matrix, rows, columns }, i, j, { shown, high, isReversed }, isSmall) {
   const pair = `${rows[i]} and ${columns[j]}`;
   const id = matrix.estimates?.[i][j];
-  const linked = (told, content) => (id ? h("a", { href: `#/estimates/${id}`, "aria-label": told }, content) : [h("span", { class: "visually-hidden" }, told), h("span", { "aria-hidden": "true" }, content)]);
+  const linked = (told, content) => (id ? h("a", { href: `#/estimates/${id}`, "aria-label": told }, content) : [hiddenText(told), h("span", { "aria-hidden": "true" }, content)]);
   const found = cellOf(matrix, i, j, UPPER[shown] && shown);
   const value = matrix[shown][i][j];
   if (!Number.isFinite(value)) {

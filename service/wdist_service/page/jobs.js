@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { unitsOf } from "./asked.js";
-import { alertBox, announce, h } from "./dom.js";
+import { alertBox, announce, h, rowHead, under } from "./dom.js";
 import { badge } from "./badge.js";
 import { hasEnded } from "./events.js";
 import { bytes, duration, percent, plural, roundedDown, roundedUp, typeName, unbroken, when } from "./format.js";
@@ -23,7 +23,7 @@ export async function showJobs(main, signal) {
   const jobs = new Listing("Estimates", ["Compare", "Estimate", "Asked", "Answer", "State", ""], api.estimates, (job) => jobRow(job, { names, act, tick: tick(job), untick: () => ticked.delete(job.id), isTicked: ticked.has(job.id) }));
   const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
   const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, names, act));
-  const compare = h("button", { type: "button", class: "quiet", onclick: () => {
+  const compare = h("button", { class: "quiet", onclick: () => {
     if (isReady()) location.hash = `#/runs/${[...ticked].join(",")}`;
   } });
   // Ticks outlast a search, so that runs can be found one after the other.
@@ -100,16 +100,16 @@ function jobRow(job, { names, act, tick, untick, isTicked }) {
     : lineButton("Stop", title, () => act("The estimate stops.", () => api.cancelEstimate(job.id)), { "aria-disabled": job.status === "canceling" || null });
   const box = job.result && h("input", { type: "checkbox", checked: isTicked, "aria-label": `Compare ${title}`, onchange: tick });
   const rename = (name) => act("The name is changed.", () => api.renameEstimate(job.id, name));
-  return h("tr", null, cell(box ? "Compare" : null, box), h("th", { scope: "row" }, renamable(h("a", { href: `#/estimates/${job.id}` }, title), job.name, rename), job.name && h("span", { class: "small soft block" }, pair)),
+  return h("tr", null, cell(box ? "Compare" : null, box), rowHead(renamable(h("a", { href: `#/estimates/${job.id}` }, title), job.name, rename), job.name && under(pair)),
     cell("Asked", ...askedWords(job)), cell("Answer", ...answerOf(job, title, names, act)),
-    cell("State", badge(job.status), share, h("span", { class: "small soft block" }, when(job.created_at), seconds !== null && `, took ${duration(seconds)}`)), h("td", { class: "number" }, button));
+    cell("State", badge(job.status), share, under(when(job.created_at), seconds !== null && `, took ${duration(seconds)}`)), h("td", { class: "number" }, button));
 }
 
 /** Units and confidence, and the main options. */
 function askedWords({ options }) {
   const { critic, steps, max_seconds: seconds, split, groups, seed } = options;
   const others = [critic !== "auto" && critic, steps && plural(steps, "step"), seconds && `at most ${duration(seconds)}`, split === "blocks" && "blocks of time", groups && "groups", seed && `seed ${seed}`];
-  return [`${unitsOf(options)}, `, h("span", { class: "unbroken" }, percent(options.confidence)), h("span", { class: "small soft block" }, others.filter(Boolean).join(", "))];
+  return [`${unitsOf(options)}, `, h("span", { class: "unbroken" }, percent(options.confidence)), under(others.filter(Boolean).join(", "))];
 }
 
 /** The headline and both ends; with a button to run it again if figures of the result are withdrawn. */
@@ -117,7 +117,7 @@ function answerOf(job, title, names, act) {
   const { result, error } = job;
   if (!result) return [error ? h("span", { class: "small" }, error.message) : "–"];
   const ends = [["lower_bound", "at least", roundedDown], ["upper_bound", "at most", roundedUp]].filter(([name]) => Number.isFinite(result[name]));
-  const bounds = h("span", { class: "small soft block" }, ends.map(([name, words, round], i) => [i > 0 && ", ", `${words} `, struck(round(result[name]), isWithdrawn(result, name))]));
+  const bounds = under(ends.map(([name, words, round], i) => [i > 0 && ", ", `${words} `, struck(round(result[name]), isWithdrawn(result, name))]));
   if (!result.withdrawn) return [unbroken(result.verdict.headline), bounds];
   const isGone = [job.source, job.target].some((id) => names.get(id) === DELETED);
   const again = !isGone && lineButton("Run again", title, () => act("The estimate runs again.", () => runAgain(job)));
@@ -138,7 +138,7 @@ function batchRow(batch, names, act) {
   const rename = (name) => act("The name is changed.", () => api.renameBatch(batch.id, name));
   const name = renamable(batch.kind === "pairs" ? h("span", null, shown) : h("a", { href: `#/batches/${batch.id}` }, shown), batch.name, rename);
   const failed = counts.failed ? `, ${counts.failed} failed` : "";
-  return h("tr", null, h("th", { scope: "row" }, name, batch.name && h("span", { class: "small soft block" }, title), setsOf(batch, names)), cell("State", h("span", { class: `badge ${BATCH_BADGES[batch.status] ?? batch.status}` }, BATCH_WORDS[batch.status])), cell("Done", `${counts.succeeded} of ${counts.total}${failed}`),
+  return h("tr", null, rowHead(name, batch.name && under(title), setsOf(batch, names)), cell("State", h("span", { class: `badge ${BATCH_BADGES[batch.status] ?? batch.status}` }, BATCH_WORDS[batch.status])), cell("Done", `${counts.succeeded} of ${counts.total}${failed}`),
     cell("Started", when(batch.created_at)), h("td", { class: "number" }, !isOver && lineButton("Stop", shown, () => act("The batch stops.", () => api.cancelBatch(batch.id)))));
 }
 
@@ -146,12 +146,12 @@ function batchRow(batch, names, act) {
 function setsOf(batch, names) {
   const shown = shownSets(batch).map((id) => names.get(id) ?? id);
   const rest = (batch.sets?.length ?? 0) - shown.length;
-  return shown.length > 0 && h("span", { class: "small soft block" }, shown.join(", "), rest > 0 && ` and ${rest} more`);
+  return shown.length > 0 && under(shown.join(", "), rest > 0 && ` and ${rest} more`);
 }
 
 function setRow(set, act) {
   const name = nameOf(set);
   const columns = columnNames(set);
-  return h("tr", null, h("th", { scope: "row" }, name), cell("Content", describeSet(set), set.table ? ", of several kinds" : `, ${typeName(set.dtype)}`, columns && h("span", { class: "small soft block" }, columns)), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
+  return h("tr", null, rowHead(name), cell("Content", describeSet(set), set.table ? ", of several kinds" : `, ${typeName(set.dtype)}`, columns && under(columns)), cell("Size", bytes(set.bytes)), cell("Uploaded", when(set.created_at)),
     h("td", { class: "number" }, lineButton("Delete", name, () => confirm(`Delete the sample set ${name}?`) && act("The sample set is deleted.", () => api.deleteSampleSet(set.id)))));
 }

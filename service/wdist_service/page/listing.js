@@ -1,13 +1,13 @@
 // A table of one of the API's lists.
 
-import { h } from "./dom.js";
+import { card, h, hiddenText, spread } from "./dom.js";
 import { plural } from "./format.js";
 
 /** A cell of a line, with its column's name for narrow screens, where there are no columns. */
 export const cell = (label, ...content) => h("td", { "data-label": label }, content);
 
 /** A quiet button of a line; `of` says to screen readers which line it belongs to. */
-export const lineButton = (words, of, onclick, more) => h("button", { type: "button", class: "quiet", onclick, ...more }, words, h("span", { class: "visually-hidden" }, ` ${of}`));
+export const lineButton = (words, of, onclick, more) => h("button", { class: "quiet", onclick, ...more }, words, hiddenText(` ${of}`));
 
 /** The table, one page at a time. Only changed rows are redrawn, which keeps the focus. */
 export class Listing {
@@ -16,12 +16,12 @@ export class Listing {
     Object.assign(this, { fetchPage, row, entries: new Map(), rows: new Map(), next: null, asked: 0, answered: 0, wanted: {} });
     this.body = h("tbody");
     this.count = h("span", { class: "soft small" });
-    this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
+    this.more = h("button", { class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
     this.empty = h("p", { class: "soft", hidden: true }, empty);
     this.table = h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, title),
-      h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || h("span", { class: "visually-hidden" }, "Actions"))))), this.body));
+      h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || hiddenText("Actions"))))), this.body));
     this.none = h("p", { class: "soft", hidden: true }, "None is found.");
-    this.element = h("section", { class: "card" }, h("div", { class: "spread" }, h("h2", null, title), this.count), this.table, this.empty, this.none, this.more);
+    this.element = card(spread(h("h2", null, title), this.count), this.table, this.empty, this.none, this.more);
   }
 
   get isNarrowed() {

@@ -79,7 +79,7 @@ function onKeyDialogClosed() {
 function onKeyNeeded() {
   const text = api.hasKey() ? "This server does not know that key." : "This server asks for an API key.";
   byId("banner").replaceChildren(h("div", { class: "alert", role: "alert" }, h("p", null, h("strong", null, text), " Nothing can be uploaded or read without one."),
-    h("button", { type: "button", onclick: askForKey }, "Enter a key")));
+    h("button", { onclick: askForKey }, "Enter a key")));
 }
 
 async function describeServer() {
@@ -107,5 +107,6 @@ document.querySelector(".skip").addEventListener("click", (event) => (event.prev
 addEventListener("key-needed", onKeyNeeded);
 addEventListener("server-busy", onServerBusy);
 byId("key-button").addEventListener("click", askForKey);
+byId("key-close").addEventListener("click", () => byId("key-dialog").close()); // no submit button: Enter presses the first of those
 byId("key-dialog").addEventListener("close", onKeyDialogClosed);
 await Promise.all([route(), describeServer()]);

@@ -2,15 +2,16 @@
 
 import * as api from "./api.js";
 import { fetchContract } from "./contract.js";
-import { alertBox, announce, h, uniqueId } from "./dom.js";
+import { alertBox, announce, h, hiddenText, spread, stack, uniqueId } from "./dom.js";
 import { plural } from "./format.js";
 import { figuresCard } from "./exports.js";
 import { heatMap, pairsOf } from "./heat.js";
 import { renamable } from "./names.js";
 import { OptionsForm } from "./options.js";
 import { rankingCard } from "./ranking.js";
+import { list } from "./pair.js";
 import { ReadingForm } from "./reading.js";
-import { describeSet, nameOf, optionText } from "./sets.js";
+import { columnsIn, describeSet, nameOf, optionText } from "./sets.js";
 import { uploadFile } from "./upload.js";
 import { runBatchAgain, withdrawnNotice } from "./withdrawn.js";
 
@@ -36,8 +37,9 @@ export async function showMatrix(main, signal) {
   const list = h("ul", { class: "set-list" });
   const message = h("div");
   const as = h("div");
-  const draw = () => list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw)));
+  const draw = () => (message.replaceChildren(), list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw))));
   reading.again = () => readAgain(draw);
+  split.onchange = () => new Set([...entries.values()].map(({ file, set }) => file ?? set)).size === 1 && readAgain(draw, column());
   const earlier = h("div");
   const button = h("button", { type: "submit", class: "primary" });
   const asked = options.fields.get("compare");
@@ -50,7 +52,7 @@ export async function showMatrix(main, signal) {
     h("form", { class: "card", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(button, message)) },
       h("p", { class: "sentence" }, h("label", { for: split.id }, "Make one set for each value in the column "), split, " of a file."),
       dropMany((files) => files.forEach((file) => add(file, draw)), earlier), reading.element, list, options.element, as, message, h("div", { class: "spread actions" }, button)));
-  if (Object.keys(kept).length) as.append(h("p", { class: "note" }, `As before, too: ${Object.keys(kept).join(", ")}. `, h("button", { type: "button", class: "link", onclick: () => as.replaceChildren((kept = {}) && "") }, "Leave that out")));
+  if (Object.keys(kept).length) as.append(h("p", { class: "note" }, `As before, too: ${Object.keys(kept).join(", ")}. `, h("button", { class: "link", onclick: () => as.replaceChildren((kept = {}) && "") }, "Leave that out")));
   draw();
   const page = await api.sampleSets();
   if (signal.aborted) return;
@@ -84,8 +86,11 @@ function earlierSets(sets, draw) {
   return select;
 }
 
+/** The column that tells the sets of a file apart, or null. */
+const column = () => split.value.trim() || null;
+
 /** Sends a file; what it becomes takes the place of its line, or of the line of an earlier reading, `place`. */
-async function add(file, draw, by = split.value.trim() || null, place = null) {
+async function add(file, draw, by = column(), place = null) {
   const key = uniqueId("entry");
   const abort = new AbortController();
   const entry = { name: file.name, set: null, progress: 0, error: null, abort, file, by };
@@ -112,7 +117,7 @@ function replace(key, others) {
 }
 
 /** Reads the files once more, each in the place of its first set. Sets that were uploaded before stay as they are. */
-function readAgain(draw) {
+function readAgain(draw, splitBy) {
   const files = new Map();
   for (const [key, { file, by, abort }] of [...entries]) {
     if (!file) continue;
@@ -120,7 +125,7 @@ function readAgain(draw) {
     if (files.has(file)) entries.delete(key);
     else files.set(file, [key, by]);
   }
-  for (const [file, [key, by]] of files) add(file, draw, by, key);
+  for (const [file, [key, by]] of files) add(file, draw, splitBy === undefined ? by : splitBy, key);
 }
 
 function toFront(key, draw) {
@@ -131,11 +136,11 @@ function toFront(key, draw) {
 }
 
 function setLine(key, entry, draw) {
-  const remove = h("button", { type: "button", class: "quiet", onclick: () => {
+  const remove = h("button", { class: "quiet", onclick: () => {
     entry.abort?.abort();
     entries.delete(key);
     draw();
-  } }, "Remove", h("span", { class: "visually-hidden" }, ` ${entry.name}`));
+  } }, "Remove", hiddenText(` ${entry.name}`));
   let state = null;
   if (entry.error) state = reading.refusal(entry.error);
   else if (entry.set) state = h("span", { class: "soft small" }, describeSet(entry.set), entry.set.notes?.map((note) => h("span", { class: "block" }, reading.inWords(note))));
@@ -144,7 +149,7 @@ function setLine(key, entry, draw) {
     entry.show = (share) => (state.value = share);
   }
   const isFirst = entries.keys().next().value === key;
-  const first = !isFirst && entry.set && h("button", { type: "button", class: "quiet", onclick: () => toFront(key, draw) }, "Put first", h("span", { class: "visually-hidden" }, ` ${entry.name}`));
+  const first = !isFirst && entry.set && h("button", { class: "quiet", onclick: () => toFront(key, draw) }, "Put first", hiddenText(` ${entry.name}`));
   return h("li", null, h("strong", null, entry.name), h("div", null, state), h("span", { class: "row-end" }, first, remove));
 }
 
@@ -153,11 +158,13 @@ async function submit(button, message) {
   const chosen = [...entries.values()].filter((entry) => entry.set);
   const refuse = (words, next) => message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, next)));
   if ([...entries.values()].some((entry) => !entry.set && !entry.error)) return refuse("a file is still on its way.", "Wait until it is uploaded, then press the button again.");
-  if (chosen.length < 2) return refuse("a matrix needs at least two sets.", "Choose more files above.");
+  if (chosen.length < 2) return refuse("a matrix needs at least two sets.", "Choose more files, or name the column that tells the populations of one apart.");
   const isComparison = options.fields.get("compare").read();
   if (isComparison && chosen.length < 3) return refuse("there is nothing to choose from.", "Give the reference first, then at least two others.");
   if (chosen.length > MOST_SETS) return refuse(`at most ${MOST_SETS} sets fit in one matrix here.`, "Remove some, or use the HTTP API.");
   message.replaceChildren();
+  const differing = otherColumns(chosen);
+  if (differing) return message.replaceChildren(differing);
   const values = options.read();
   if (!values) return;
   button.setAttribute("aria-disabled", "true");
@@ -174,6 +181,18 @@ async function submit(button, message) {
   }
 }
 
+/** Why sets with other columns than the first are not compared, with what mends it; null if all have the same. */
+function otherColumns(chosen) {
+  const names = chosen.map(({ set }) => (set.table ?? set.columns) && columnsIn(set).map(({ name }) => name));
+  const odd = names.findIndex((each) => each && names[0] && each.join("\n") !== names[0].join("\n"));
+  if (odd < 0) return null;
+  const shared = names[0].filter((name) => names.every((each) => !each || each.includes(name)));
+  const box = alertBox(new api.ApiError("Not yet:", `${chosen[0].name} and ${chosen[odd].name} differ in their columns.`));
+  const act = h("button", { onclick: () => (reading.only(shared), reading.again()) }, `Compare what they share: ${list(shared)}`);
+  if (shared.length) box.append(chosen.every(({ file }) => file) ? h("div", { class: "remedies" }, act) : h("p", null, "Choose the files of earlier sets again."));
+  return box;
+}
+
 /** A running or finished matrix. */
 export async function showBatch(main, signal, id) {
   const head = h("div", { class: "stack" });
@@ -182,7 +201,7 @@ export async function showBatch(main, signal, id) {
   const box = h("section", { class: "card" });
   const notice = h("div");
   const more = h("div");
-  main.append(h("div", { class: "stack" }, title, head), message, notice, box, more);
+  main.append(stack(title, head), message, notice, box, more);
   let [map, said, names] = [null, null, null];
   const trouble = (error) => message.replaceChildren(alertBox(error));
   const entitle = (batch) => title.replaceChildren(h("h1", { class: "pair" }, renamable(h("span", null, batch.name ?? titleOf(batch)), batch.name, (name) => api.renameBatch(id, name).then(() => {
@@ -205,7 +224,7 @@ export async function showBatch(main, signal, id) {
     if (isOver && batch.options.compare) box.before(rankingCard(await api.comparison(id, signal)));
     if (isOver && said === false) announce("The matrix is finished.");
     said = isOver;
-    if (isOver) return more.replaceWith(figuresCard(batch, state, [await failures(state), h("button", { type: "button", onclick: () => again(batch).catch(trouble) }, "Do this again")]));
+    if (isOver) return more.replaceWith(figuresCard(batch, state, [await failures(state), h("button", { onclick: () => again(batch).catch(trouble) }, "Do this again")]));
     await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
   }
 }
@@ -223,7 +242,7 @@ function heading(batch, trouble) {
   const ended = (counts.succeeded ?? 0) + (counts.failed ?? 0) + (counts.canceled ?? 0);
   const stop = () => api.cancelBatch(batch.id).then(() => announce("The matrix stops."), trouble);
   const isOver = ["finished", "canceled"].includes(batch.status);
-  return [h("div", { class: "spread" }, h("p", { class: "soft" }, `${ended} of ${plural(total, "pair")} done`, counts.failed ? `, ${counts.failed} failed` : "", counts.canceled ? `, ${counts.canceled} stopped` : ""), !isOver && h("button", { type: "button", onclick: stop }, "Stop all")),
+  return [spread(h("p", { class: "soft" }, `${ended} of ${plural(total, "pair")} done`, counts.failed ? `, ${counts.failed} failed` : "", counts.canceled ? `, ${counts.canceled} stopped` : ""), !isOver && h("button", { onclick: stop }, "Stop all")),
     isOver ? null : h("progress", { max: total || 1, value: ended, "aria-label": "Pairs done" })].filter(Boolean);
 }
 

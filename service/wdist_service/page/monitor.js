@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { badge } from "./badge.js";
 import { fetchContract } from "./contract.js";
-import { alertBox, announce, h, save, uniqueId } from "./dom.js";
+import { alertBox, announce, card, h, option, rowHead, save, spread, under, uniqueId } from "./dom.js";
 import { dropZone, Slot } from "./dropzone.js";
 import { hasEnded } from "./events.js";
 import { figure, percent, plural, when, whole } from "./format.js";
@@ -41,8 +41,8 @@ class MonitorView {
     this.list.element.classList.add("updates");
     const { load } = this.list;
     this.list.load = async (after) => (await load.call(this.list, after), this.#draw());
-    main.append(h("section", { class: "stack" }, h("div", { class: "spread" }, h("h1", { class: "pair" }, this.title), this.actions), h("p", { class: "soft" }, this.state)), this.alarms, this.message,
-      h("section", { class: "card", "aria-label": "Series" }, this.timeline.box), this.detail, this.#nextBatch(contract, sets), h("section", { class: "card" }, this.controls), this.list.element);
+    main.append(h("section", { class: "stack" }, spread(h("h1", { class: "pair" }, this.title), this.actions), h("p", { class: "soft" }, this.state)), this.alarms, this.message,
+      h("section", { class: "card", "aria-label": "Series" }, this.timeline.box), this.detail, this.#nextBatch(contract, sets), card(this.controls), this.list.element);
   }
 
   async refresh(signal) {
@@ -64,7 +64,7 @@ class MonitorView {
     this.title.textContent = monitor.name;
     this.state.replaceChildren(...stateBadge(monitor).flat().filter(Boolean), ` against ${monitor.reference}, ${plural(monitor.reference_rows, "row")} · ${percent(monitor.confidence)} confidence for all updates together · tolerance ${figure(monitor.tolerance, 3)} · epoch ${whole(monitor.epoch)}${monitor.units ? ` · units: ${monitor.units}` : ""}`);
     this.alarms.replaceChildren(...[alarmList("Alarms that are on", monitor.alarms)].filter(Boolean));
-    const button = (words, work) => h("button", { type: "button", class: "quiet", onclick: () => this.#act(work) }, words);
+    const button = (words, work) => h("button", { class: "quiet", onclick: () => this.#act(work) }, words);
     const isPaused = monitor.status === "paused";
     const keep = (words, format) => button(words, async () => save(await api.exported(this.id, format), `${monitor.name}.${format}`));
     this.actions.replaceChildren(button(isPaused ? "Resume" : "Pause", () => api.changeMonitor(this.id, { paused: !isPaused })), keep("Export CSV", "csv"), keep("Export JSON lines", "jsonl"),
@@ -114,8 +114,8 @@ class MonitorView {
     const isAlarm = figures?.alarms.length > 0;
     const share = status === "running" && progress?.steps && ` ${Math.round((100 * progress.step) / progress.steps)} %`;
     const choose = () => (this.timeline.choose(figures.number), this.detail.scrollIntoView({ block: "nearest" }));
-    return h("tr", null, h("th", { scope: "row" }, figures ? h("button", { type: "button", class: "link", onclick: choose }, name) : name),
-      cell("State", isAlarm ? h("span", { class: "badge failed" }, "alarm") : badge(status), share, error && h("span", { class: "small soft block" }, error.message)),
+    return h("tr", null, rowHead(figures ? h("button", { class: "link", onclick: choose }, name) : name),
+      cell("State", isAlarm ? h("span", { class: "badge failed" }, "alarm") : badge(status), share, error && under(error.message)),
       cell("Distance", figures ? betweenText(figures) : "–"), cell("Batch", update.name ?? figures?.name ?? "–"), cell("Submitted", when(update.created_at)),
       h("td", { class: "number" }, !hasEnded(update) && lineButton("Stop", name, () => this.#act(() => api.cancelUpdate(this.id, update.id)))));
   }
@@ -143,8 +143,8 @@ class MonitorView {
       announce("A new epoch has begun.");
     };
     return h("form", { class: "card", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(compare)) }, zone, reading.element,
-      h("div", { class: "option" }, h("label", { for: at.id }, "Time of the batch"), at, h("span", { class: "small soft" }, "May be left empty. Batches come in the order of their times.")),
-      h("div", { class: "row-end actions" }, h("button", { type: "button", class: "quiet", onclick: () => submit(begin) }, "Make it the new reference"), h("button", { type: "submit", class: "primary" }, "Compare this batch")));
+      option(h("label", { for: at.id }, "Time of the batch"), at, h("span", { class: "small soft" }, "May be left empty. Batches come in the order of their times.")),
+      h("div", { class: "row-end actions" }, h("button", { class: "quiet", onclick: () => submit(begin) }, "Make it the new reference"), h("button", { type: "submit", class: "primary" }, "Compare this batch")));
   }
 }
 

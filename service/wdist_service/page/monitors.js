@@ -2,11 +2,12 @@
 
 import * as api from "./api.js";
 import { fetchContract } from "./contract.js";
-import { alertBox, announce, h, uniqueId } from "./dom.js";
+import { alertBox, announce, h, option, rowHead, uniqueId } from "./dom.js";
 import { dropZone, Slot } from "./dropzone.js";
 import { when } from "./format.js";
 import { cell, Listing } from "./listing.js";
 import { OptionsForm } from "./options.js";
+import { identifiers } from "./pair.js";
 import { ReadingForm } from "./reading.js";
 import { betweenText, timeText } from "./timeline.js";
 
@@ -34,7 +35,7 @@ export async function showMonitors(main, signal) {
   }
 }
 
-const line = (monitor) => h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/monitors/${monitor.id}` }, monitor.name)), cell("State", stateBadge(monitor)),
+const line = (monitor) => h("tr", null, rowHead(h("a", { href: `#/monitors/${monitor.id}` }, monitor.name)), cell("State", stateBadge(monitor)),
   cell("Last distance", monitor.last ? betweenText(monitor.last) : "–"), cell("Updates", monitor.updates), cell("Begun", when(monitor.created_at)));
 
 async function beginForm() {
@@ -43,7 +44,7 @@ async function beginForm() {
   const options = new OptionsForm(contract, "MonitorRequest", ["A distance up to ", ["tolerance", "Tolerance"], " is no drift."]);
   const reading = new ReadingForm(contract);
   const slot = new Slot("source", "Reference", "what every batch is compared with", reading);
-  const zone = dropZone(slot, () => earlier, ([file]) => slot.take(file));
+  const zone = dropZone(slot, () => earlier, ([file]) => slot.take(file), () => [identifiers([slot], reading)].filter(Boolean));
   slot.onChange = () => slot.redraw();
   reading.again = () => slot.again();
   const name = h("input", { type: "text", id: uniqueId("name"), maxlength: 200, autocomplete: "off" });
@@ -64,5 +65,5 @@ async function beginForm() {
     return null;
   };
   return h("form", { class: "card", novalidate: true, onsubmit: submit }, h("h2", null, "Begin a monitor"), zone, reading.element,
-    h("div", { class: "option" }, h("label", { for: name.id }, "Name"), name), options.element, message, h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Begin")));
+    option(h("label", { for: name.id }, "Name"), name), options.element, message, h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Begin")));
 }

@@ -1,12 +1,12 @@
 // Names that are changed where they stand.
 
-import { h } from "./dom.js";
+import { h, hiddenText } from "./dom.js";
 
 /** Content with a button that makes it a field for its name. save(name) stores it; null: no name. */
 export function renamable(content, name, save) {
   const box = h("span", { class: "renamable" });
   const shown = () => box.replaceChildren(content, " ", button);
-  const button = h("button", { type: "button", class: "link small", onclick: edit }, "Rename", h("span", { class: "visually-hidden" }, ` ${content.textContent}`));
+  const button = h("button", { class: "link small", onclick: edit }, "Rename", hiddenText(` ${content.textContent}`));
   function edit() {
     const input = h("input", { type: "text", "aria-label": "Name", maxlength: 200, value: name, placeholder: "no name", autocomplete: "off" });
     const back = () => (shown(), button.focus());
@@ -14,7 +14,7 @@ export function renamable(content, name, save) {
       event.preventDefault();
       back();
       save(input.value.trim() || null);
-    } }, input, h("button", { class: "quiet" }, "Save"), h("button", { type: "button", class: "quiet", onclick: back }, "Cancel")));
+    } }, input, h("button", { type: "submit", class: "quiet" }, "Save"), h("button", { class: "quiet", onclick: back }, "Cancel")));
     input.select();
   }
   shown();

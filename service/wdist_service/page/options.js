@@ -1,7 +1,7 @@
 // The options of an estimate: four as a sentence in the page's own words, the others as the contract describes them.
 
 import { boundsOf, optionsOf, valuesOf } from "./contract.js";
-import { h } from "./dom.js";
+import { h, stack } from "./dom.js";
 import { choiceField, fieldOf, mark, numberField, Refused } from "./fields.js";
 import { percent } from "./format.js";
 
@@ -28,7 +28,7 @@ export class OptionsForm {
     this.options = optionsOf(contract, request);
     this.fields = new Map();
     const sentences = [this.#sentence(), more.map((part) => (Array.isArray(part) ? this.#choice(...part) : part))];
-    this.element = h("div", { class: "stack" }, h("p", { class: "sentence" }, unbroken(sentences.flat(Infinity))), this.#more());
+    this.element = stack(h("p", { class: "sentence" }, unbroken(sentences.flat(Infinity))), this.#more());
   }
 
   #sentence() {

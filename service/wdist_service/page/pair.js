@@ -1,7 +1,7 @@
 // Two chosen sets side by side: their columns, why they cannot be compared yet, and what is better changed first.
 
 import * as api from "./api.js";
-import { alertBox, h } from "./dom.js";
+import { alertBox, h, note, rowHead, small } from "./dom.js";
 import { figure, plural, whole } from "./format.js";
 import { columnsIn, describeSet, kindOf, MOST_ROWS, nameOf, scrollTable, valuesOf } from "./sets.js";
 
@@ -9,13 +9,13 @@ const MUCH = 10; // between the spreads of two columns, from where one decides t
 const SHOWN = 6; // names in a sentence
 const ENOUGH = 500; // rows, below which the margin for chance is wide
 
-const list = (names) => names.slice(0, SHOWN).join(", ") + (names.length > SHOWN ? ` and ${whole(names.length - SHOWN)} more` : "");
-const button = (words, act) => h("button", { type: "button", onclick: act }, words);
+export const list = (names) => names.slice(0, SHOWN).join(", ") + (names.length > SHOWN ? ` and ${whole(names.length - SHOWN)} more` : "");
+const button = (words, act) => h("button", { onclick: act }, words);
 
 /** What is said of a set with few rows, or with fewer than the server takes. */
 export function rowsNote({ rows }, least) {
   if (rows < least) return [alertBox({ title: `${plural(rows, "row")}: too few.`, message: `At least ${whole(least)} are needed, as part of them is kept back for the bound.`, next: "Choose a file with more rows." })];
-  return rows < ENOUGH ? [h("p", { class: "note" }, `With ${whole(rows)} rows the margin for chance is wide: only a large difference will show.`)] : [];
+  return rows < ENOUGH ? [note(`With ${whole(rows)} rows the margin for chance is wide: only a large difference will show.`)] : [];
 }
 
 /** Of two slots, {isBlocked, elements}. `least`: rows that each must have; `options`: the form of the estimate's options. */
@@ -26,7 +26,7 @@ export function pairView(slots, reading, options, least) {
   const clash = clashOf(slots, columns, reading);
   const isTable = columns.every(Boolean);
   return { isBlocked: Boolean(clash) || sets.some(({ rows }) => rows < least),
-    elements: [clash, isTable && sideBySide(sets, columns, clash), isTable && !clash && identifiers(slots, columns, reading), isTable && !clash && units(columns, options)].filter(Boolean) };
+    elements: [clash, isTable && sideBySide(sets, columns, clash), isTable && !clash && identifiers(slots, reading, columns), isTable && !clash && units(columns, options)].filter(Boolean) };
 }
 
 /** Why two sets cannot be compared, with what mends it; null if they can. */
@@ -86,7 +86,7 @@ function sideBySide([one, other], [source, target], clash) {
   const cell = (column) => h("td", null, column ? [valuesOf(column), column.figures?.missing > 0 && h("span", { class: "block soft" }, `${whole(column.figures.missing)} missing`)] : h("strong", { class: "lacking" }, "not in it"));
   const kinds = (pair) => [...new Set(pair.filter(Boolean).map(kindOf))].join(" / ");
   return h("details", { class: "small pair-columns", open: clash || all.length <= MUCH }, h("summary", null, clash ? "The columns of both" : `What is compared: ${describeSet(one)} with ${plural(other.rows, "row")}`),
-    scrollTable("Columns of both sets", ["Column", "Kind", "Source", "Target"], all.slice(0, MOST_ROWS).map((pair) => h("tr", null, h("th", { scope: "row" }, (pair[0] ?? pair[1]).name), h("td", null, kinds(pair)), pair.map(cell)))));
+    scrollTable("Columns of both sets", ["Column", "Kind", "Source", "Target"], all.slice(0, MOST_ROWS).map((pair) => h("tr", null, rowHead((pair[0] ?? pair[1]).name), h("td", null, kinds(pair)), pair.map(cell)))));
 }
 
 /** Whether a column has a value of its own in nearly every row, or counts the rows. */
@@ -96,8 +96,10 @@ function isIdentifier({ kind, figures }, rows) {
   return kind === "number" && figures.max - figures.min === rows - 1 && Math.abs(figures.std / Math.sqrt((rows * rows - 1) / 12) - 1) < 1e-6;
 }
 
-function identifiers(slots, columns, reading) {
-  const found = columns[0].filter((column, i) => [column, columns[1][i]].every((each, k) => isIdentifier(each, slots[k].set.rows))).map(({ name }) => name);
+/** What is said of columns that name the rows of every slot's set; null without any. */
+export function identifiers(slots, reading, columns = slots.map(({ set }) => columnsIn(set))) {
+  if (!columns.every(Boolean)) return null;
+  const found = columns[0].filter((_, i) => slots.every(({ set }, k) => isIdentifier(columns[k][i], set.rows))).map(({ name }) => name);
   if (!found.length || found.length === columns[0].length) return null;
   return advice(`${list(found)}: a value of its own in every row. It names rows and says nothing of the populations, but counts in the distance.`,
     slots.every(({ file, set }) => file && (set.table ?? set.columns)) ? button(`Leave out ${list(found)}`, () => (reading.leaveOut(found), reading.again())) : h("p", null, "Choose files without it."));
@@ -113,7 +115,7 @@ function units([source, target], options) {
   const sizes = source.map(({ name, kind, figures }, i) => (kind === "category" ? ["levels of a category", 1] : [name, spread(figures, target[i].figures)])).filter(([, size]) => size > 0).sort(([, one], [, other]) => other - one);
   if (sizes.length < 2) return null;
   const [[most, high], [least, low]] = [sizes[0], sizes.at(-1)];
-  if (high <= MUCH * low) return h("p", { class: "soft small" }, "The columns vary by similar amounts: if their units are the same, the data’s own will do; else count each in its standard deviations.");
+  if (high <= MUCH * low) return small("The columns vary by similar amounts: if their units are the same, the data’s own will do; else count each in its standard deviations.");
   return advice(`${most} would decide the distance almost alone: in the data’s own units it varies by ${figure(high, 3)}, ${least} by ${figure(low, 3)} (standard deviations).`,
     button("Count each column in its standard deviations", () => {
       scale.set("standardize");

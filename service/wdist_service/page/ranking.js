@@ -1,6 +1,6 @@
 // A comparison: which of several candidates is closest to a reference, with the interval of each distance.
 
-import { h, hiddenTable, responsive, s } from "./dom.js";
+import { card, h, hiddenTable, note, responsive, s } from "./dom.js";
 import { figure, percent } from "./format.js";
 import { axisBelow, linear, picture } from "./scales.js";
 
@@ -8,7 +8,7 @@ const ROW = 52;
 
 /** The card of a comparison as the API gives it. names of sets stand in backquotes in its sentences. */
 export function rankingCard({ comparison, reason }) {
-  if (!comparison) return h("section", { class: "card" }, h("h2", null, "Which is closest?"), h("p", null, `There is no answer: ${reason}.`));
+  if (!comparison) return card(h("h2", null, "Which is closest?"), h("p", null, `There is no answer: ${reason}.`));
   const { reference, ranking, differences, sentence, confidence, kind, units, missing } = comparison;
   const sure = `${percent(confidence)}${kind === "approximate" ? ", approximate" : ""}`;
   return h("section", { class: "card stack", "aria-label": "Which is closest?" },
@@ -17,7 +17,7 @@ export function rankingCard({ comparison, reason }) {
       h("figcaption", { class: "soft" }, "Distance from ", h("strong", null, reference), `, all statements together ${sure}. Unit: ${units}.`),
       responsive({ class: "plot", "aria-hidden": "true" }, (width) => drawIntervals(width, ranking.map((each) => ({ ...each, title: `${place(each)}  ${each.name}` })))),
       hiddenTable(`Distance from ${reference}`, ["Candidate", "Place", "At least", "At most", "The critic shows"], ranking.map((each) => [each.name, place(each), figure(each.lower_bound), figure(each.upper_bound), figure(each.value)]))),
-    missing.length > 0 && h("p", { class: "note" }, `Without a result, and left out: ${missing.join(", ")}.`),
+    missing.length > 0 && note(`Without a result, and left out: ${missing.join(", ")}.`),
     differences.length > 1 && h("details", null, h("summary", null, "Every two of them"), h("ul", { class: "pairs" }, differences.map((each) => h("li", null, named(each.sentence))))));
 }
 

@@ -1,7 +1,7 @@
 // How files are read: a form of the parameters of an upload, and buttons that do what a refusal advises.
 
 import { endingsOf, parametersOf } from "./contract.js";
-import { alertBox, h } from "./dom.js";
+import { alertBox, h, small, stack } from "./dom.js";
 import { fieldOf, textFieldOf } from "./fields.js";
 import { plural } from "./format.js";
 
@@ -53,10 +53,10 @@ export class ReadingForm {
     this.fields = new Map([...this.options].map(([name, option]) => [name, textFieldOf(option) ?? fieldOf(option)]).filter(([, field]) => field));
     this.again = () => {};
     this.wish = null; // what to do with every column of text, once a person has said: "drop" or "declare"
-    this.button = h("button", { type: "button", onclick: () => this.again() }, "Read the files again");
+    this.button = h("button", { onclick: () => this.again() }, "Read the files again");
     this.count = h("span", { class: "soft" });
     this.element = h("details", { class: "reading", oninput: () => this.#tell() }, h("summary", null, "How the files are read", this.count),
-      h("div", { class: "stack" }, h("p", { class: "small soft" }, "Files that are compared are read alike."), h("div", { class: "option-grid" }, [...this.fields].map(([name, field]) => this.#line(this.options.get(name), field))), this.button));
+      stack(small("Files that are compared are read alike."), h("div", { class: "option-grid" }, [...this.fields].map(([name, field]) => this.#line(this.options.get(name), field))), this.button));
   }
 
   #line({ label, help }, { control }) {
@@ -145,13 +145,13 @@ export class ReadingForm {
     const named = [...several(arrays, "member"), ...several(sheets, "sheet"), ...[...detail.matchAll(ADVICE)].map(([, name, value]) => [name, decoded(value)])];
     const possible = named.filter(([name, value]) => this.fields.get(name)?.set && value !== "NAME");
     const distinct = new Map(possible.map(([name, value]) => [`${name} ${value}`, [name, value]]));
-    const all = (wish, ...words) => h("button", { type: "button", class: "remedy", onclick: () => {
+    const all = (wish, ...words) => h("button", { class: "remedy", onclick: () => {
       this.wish = wish;
       this.settles(error);
       this.again();
     } }, words);
     return [...(text.size > 1 ? [all("drop", "Leave these columns out"), all("declare", [...text.values()].includes("dates") ? "Take text as categories, dates as dates" : "Take them as categories", INCOMPLETE.test(detail) && ", missing values as a level", noCategories(detail).map((name) => `, leave out ${name}`))] : []),
-      ...[...distinct.values()].map(([name, value]) => h("button", { type: "button", class: "remedy", onclick: () => {
+      ...[...distinct.values()].map(([name, value]) => h("button", { class: "remedy", onclick: () => {
         this.declare(name, value);
         this.again();
       } }, REMEDIES[name]?.(value) ?? `${this.options.get(name).label}: ${value}`))];

@@ -2,7 +2,7 @@
 
 import { adviceButtons, explanations, warningBox } from "./advice.js";
 import * as api from "./api.js";
-import { alertBox, h, save } from "./dom.js";
+import { alertBox, h, save, stack } from "./dom.js";
 import { figureTable } from "./figures.js";
 import { figure } from "./format.js";
 import { comparisonPicture } from "./interval.js";
@@ -25,7 +25,7 @@ export function resultView(contract, estimate, source, target, training = null) 
       disclosure("All figures and files", h("div", { class: "table-box" }, figureTable(contract, estimate)), downloads(estimate)))].filter(Boolean);
 }
 
-const disclosure = (title, ...parts) => h("details", null, h("summary", null, title), h("div", { class: "stack" }, parts));
+const disclosure = (title, ...parts) => h("details", null, h("summary", null, title), stack(parts));
 
 function biasNote({ null_baseline: baseline, lower_bound: lower }) {
   if (!baseline || !(baseline.within > lower / 2)) return null;
@@ -35,7 +35,7 @@ function biasNote({ null_baseline: baseline, lower_bound: lower }) {
 function downloads(estimate) {
   const path = `/v1/estimates/${estimate.id}`;
   const trouble = h("div");
-  const file = (words, name, load) => h("button", { type: "button", class: "quiet", onclick: async () => {
+  const file = (words, name, load) => h("button", { class: "quiet", onclick: async () => {
     trouble.replaceChildren();
     try {
       save(await load(), name);
@@ -45,7 +45,7 @@ function downloads(estimate) {
   } }, words);
   const isOld = (estimate.result.method_version ?? 1) === 1;
   const note = isOld && h("p", { class: "note" }, "The certificate has format 1, which wdist verify refuses: run the estimate again for one that it checks.");
-  return h("div", { class: "stack" }, note, h("div", { class: "files" },
+  return stack(note, h("div", { class: "files" },
     file("Result (JSON)", `${estimate.id}.json`, async () => new Blob([JSON.stringify(estimate, null, 2)], { type: "application/json" })),
     file("Curve (JSON)", `${estimate.id}.curve.json`, () => api.download(`${path}/curve`)),
     file("Certificate", `${estimate.id}.cert`, () => api.download(`${path}/certificate`)),

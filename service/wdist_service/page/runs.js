@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { askedOf } from "./asked.js";
 import { fetchContract, shownFigures } from "./contract.js";
-import { alertBox, h, responsive } from "./dom.js";
+import { alertBox, card, h, responsive, rowHead, scrollBox, small } from "./dom.js";
 import { printed } from "./figures.js";
 import { roundedDown, roundedUp, unbroken, when } from "./format.js";
 import { drawIntervals } from "./ranking.js";
@@ -22,7 +22,7 @@ export async function showRuns(main, signal, list) {
   if (runs.length < 2) return main.append(h("p", null, "Two or more are needed. ", h("a", { href: "#/jobs" }, "Choose them among the jobs"), "."));
   const reason = whyNot(runs);
   main.append(reason ? h("p", { class: "alert warnings", role: "note" }, reason) : h("section", { class: "card stack" }, h("h2", null, "The intervals on one scale"), scale(runs)),
-    h("section", { class: "card" }, h("h2", null, "Side by side"), table(contract, runs)));
+    card(h("h2", null, "Side by side"), table(contract, runs)));
 }
 
 /** Why the distances of these runs cannot be compared; null if they can. */
@@ -44,14 +44,14 @@ function table(contract, runs) {
   const names = (maps) => [...new Set(maps.flatMap((map) => [...map.keys()]))];
   const options = names(asked).map((name) => [asked[0].get(name).label, asked.map((map) => map.get(name).text)]);
   const differs = ([, texts]) => new Set(texts).size > 1;
-  const line = (row, isMarked = differs(row)) => h("tr", { class: isMarked ? "differs" : null }, h("th", { scope: "row" }, row[0], isMarked && h("span", { class: "tag" }, "differs")), row[1].map((text) => h("td", null, text)));
+  const line = (row, isMarked = differs(row)) => h("tr", { class: isMarked ? "differs" : null }, rowHead(row[0], isMarked && h("span", { class: "tag" }, "differs")), row[1].map((text) => h("td", null, text)));
   const each = (label, of) => [label, runs.map(of)];
   const end = (name, round) => ({ result }) => (Number.isFinite(result?.[name]) ? round(result[name]) : "–");
   const heading = (words) => h("tr", null, h("th", { scope: "colgroup", colspan: runs.length + 1, class: "part" }, words));
   const same = options.filter((row) => !differs(row));
-  return [h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Runs side by side" }, h("table", { class: "runs" }, h("thead", null, h("tr", null, h("td"), runs.map((run) => h("th", { scope: "col" }, h("a", { href: `#/estimates/${run.id}` }, titleOf(run)))))),
+  return [scrollBox("Runs side by side", h("table", { class: "runs" }, h("thead", null, h("tr", null, h("td"), runs.map((run) => h("th", { scope: "col" }, h("a", { href: `#/estimates/${run.id}` }, titleOf(run)))))),
     h("tbody", null, heading("Compared"), [each("Source", (run) => run.source_name ?? run.source), each("Target", (run) => run.target_name ?? run.target), each("Started", (run) => when(run.created_at))].map((row) => line(row)),
-      heading("Asked"), options.filter(differs).map((row) => line(row)), same.length === options.length && h("tr", null, h("th", { scope: "row" }, "All options"), h("td", { colspan: runs.length }, "the same")),
+      heading("Asked"), options.filter(differs).map((row) => line(row)), same.length === options.length && h("tr", null, rowHead("All options"), h("td", { colspan: runs.length }, "the same")),
       heading("Answer"), [each("In words", ({ result, status }) => (result ? unbroken(result.verdict.headline) : status)), each("At least", end("lower_bound", roundedDown)), each("At most", end("upper_bound", roundedUp)), each("Units", ({ result }) => result?.units ?? "–")].map((row) => line(row)),
       names(figures).filter((name) => !NOT_SHOWN.has(name)).map((name) => line([name, figures.map((map) => map.get(name) ?? "–")], false))))), // two runs never measure quite the same
   h("details", null, h("summary", null, "Options that are the same"), h("ul", { class: "pairs" }, same.map(([label, [text]]) => h("li", null, `${label}: ${text}`))))];
@@ -64,5 +64,5 @@ function scale(runs) {
     return { ...run.result, title: `${i + 1}  ${titleOf(run)}`, words: Number.isFinite(upper) ? `${roundedDown(lower)} to ${roundedUp(upper)}` : `at least ${roundedDown(lower)}` };
   });
   const cut = (width) => lines.map((line) => ({ ...line, title: line.title.slice(0, Math.floor(width / 8) - line.words.length) }));
-  return [responsive({ class: "plot", "aria-hidden": "true" }, (width) => drawIntervals(width, cut(width))), h("p", { class: "small soft" }, `The circle is what the critic shows; an arrow: no upper end. Units: ${lines[0].units}.`)];
+  return [responsive({ class: "plot", "aria-hidden": "true" }, (width) => drawIntervals(width, cut(width))), small(`The circle is what the critic shows; an arrow: no upper end. Units: ${lines[0].units}.`)];
 }

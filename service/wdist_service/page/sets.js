@@ -1,6 +1,6 @@
 // What a sample set holds: its columns with kinds, levels and missing values, and what was left out of its file.
 
-import { h } from "./dom.js";
+import { h, heads, rowHead, scrollBox, small } from "./dom.js";
 import { bytes, describeShape, figure, momentText, plural, typeName, when, whole } from "./format.js";
 
 const SHOWN_LEVELS = 6;
@@ -31,7 +31,7 @@ export function setDetails(set, reading) {
   const { min, max } = set.statistics ?? {};
   const range = Number.isFinite(min) ? `, values from ${figure(min)} to ${figure(max)}` : "";
   const kind = set.table ? "a table of several kinds" : typeName(set.dtype);
-  return [h("p", null, describeSet(set)), h("p", { class: "small soft" }, `${kind}, ${bytes(set.bytes)}${range}`), notesOf(set, reading), columnsOf(set)].filter(Boolean);
+  return [h("p", null, describeSet(set)), small(`${kind}, ${bytes(set.bytes)}${range}`), notesOf(set, reading), columnsOf(set)].filter(Boolean);
 }
 
 /** What was left out when the file was read; null if nothing was. */
@@ -47,8 +47,8 @@ export function columnsIn(set) {
 }
 
 /** A table in a box in which it scrolls. */
-export const scrollTable = (label, head, rows) => h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": label }, h("table", null,
-  h("thead", null, h("tr", null, head.map((each) => h("th", { scope: "col" }, each)))), h("tbody", null, rows)));
+export const scrollTable = (label, head, rows) => scrollBox(label, h("table", null,
+  h("thead", null, heads(head)), h("tbody", null, rows)));
 
 const MOST_OPEN = 8; // columns that are shown without a click
 
@@ -58,7 +58,7 @@ function columnsOf(set) {
   const hasMissing = columns.some(({ figures }) => figures?.missing > 0);
   return h("details", { class: "columns small", open: columns.length <= MOST_OPEN }, h("summary", null, plural(columns.length, "column")),
     scrollTable(`Columns of ${nameOf(set)}`, ["Column", "Kind", "Values", ...(hasMissing ? ["Missing"] : [])],
-      columns.slice(0, MOST_ROWS).map((column) => h("tr", null, h("th", { scope: "row" }, column.name), h("td", null, kindOf(column)), h("td", null, valuesOf(column)), hasMissing && h("td", { class: "number" }, whole(column.figures?.missing ?? 0))))), moreColumns(columns));
+      columns.slice(0, MOST_ROWS).map((column) => h("tr", null, rowHead(column.name), h("td", null, kindOf(column)), h("td", null, valuesOf(column)), hasMissing && h("td", { class: "number" }, whole(column.figures?.missing ?? 0))))), moreColumns(columns));
 }
 
 export const MOST_ROWS = 200; // of a table of columns

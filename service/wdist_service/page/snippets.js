@@ -1,6 +1,6 @@
 // Code that repeats the current estimate: Python, the command line, curl.
 
-import { copy, announce, h, uniqueId } from "./dom.js";
+import { announce, copy, h, spread, stack, uniqueId } from "./dom.js";
 import { hasKey, server } from "./api.js";
 import { nameOf } from "./sets.js";
 
@@ -51,7 +51,7 @@ function curlEstimate(source, target, options) {
 /** Tabs of code to copy, by the WAI-ARIA tabs pattern: arrow keys switch tabs. */
 export function tabs(entries) {
   const panel = h("pre", { class: "code", role: "tabpanel", id: uniqueId("panel"), tabindex: "0" });
-  const buttons = entries.map(([name], i) => h("button", { type: "button", role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(i) }, name));
+  const buttons = entries.map(([name], i) => h("button", { role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(i) }, name));
   const list = h("div", { role: "tablist", "aria-label": "Language", class: "tabs", onkeydown: (event) => {
     const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!turn) return;
@@ -59,7 +59,7 @@ export function tabs(entries) {
     choose(next);
     buttons[next].focus();
   } }, buttons);
-  const done = h("button", { type: "button", class: "quiet", onclick: async () => {
+  const done = h("button", { class: "quiet", onclick: async () => {
     await copy(panel.textContent);
     done.textContent = "Copied";
     announce("Copied.");
@@ -74,5 +74,5 @@ export function tabs(entries) {
     panel.textContent = entries[chosen][1];
   }
   choose(0);
-  return h("div", { class: "stack" }, h("div", { class: "spread" }, list, done), panel);
+  return stack(spread(list, done), panel);
 }

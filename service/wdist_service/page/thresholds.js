@@ -1,6 +1,6 @@
 // The thresholds of a monitor: of the distance, and of single columns.
 
-import { alertBox, announce, h, uniqueId } from "./dom.js";
+import { alertBox, announce, h, option, small, uniqueId } from "./dom.js";
 import { mark, numberField, Refused } from "./fields.js";
 import { figure } from "./format.js";
 
@@ -21,7 +21,7 @@ export function thresholdsForm({ thresholds, tolerance }, columns, save) {
     field.control.removeAttribute("aria-label");
     if (column === null) field.control.placeholder = `${figure(tolerance, 3)}, the tolerance`;
     fields.set(column, field);
-    list.append(h("div", { class: "option" }, h("label", { for: field.control.id }, column === null ? label : `Column ${column}`), field.control));
+    list.append(option(h("label", { for: field.control.id }, column === null ? label : `Column ${column}`), field.control));
     offer();
     return field;
   }
@@ -42,6 +42,6 @@ export function thresholdsForm({ thresholds, tolerance }, columns, save) {
     }
   }
   return h("details", null, h("summary", null, "Thresholds"), h("form", { class: "stack", novalidate: true, onsubmit: submit },
-    h("p", { class: "small soft" }, "An alarm is raised when a lower end of the series is above its threshold. They may be changed at any time; leave one empty to remove it."),
+    small("An alarm is raised when a lower end of the series is above its threshold. They may be changed at any time; leave one empty to remove it."),
     list, columns.length > 0 && h("p", null, select), message, h("p", null, h("button", { type: "submit" }, "Save the thresholds"))));
 }

@@ -1,6 +1,6 @@
 // The series of a monitor: both ends and the value of every update, the line of the alarm, and the evidence below it.
 
-import { announce, h, responsive, s } from "./dom.js";
+import { announce, h, responsive, s, stack } from "./dom.js";
 import { roundedDown, roundedUp } from "./format.js";
 import { linear, picture, ticks } from "./scales.js";
 
@@ -45,7 +45,7 @@ export function timeline(onChoose) {
   });
   tell();
   return {
-    box: h("div", { class: "stack" }, h("div", { class: "legend small" }, h("span", { class: "line-key bound" }, "both ends, of all updates together"), h("span", { class: "dot-key" }, "value on held-out rows"),
+    box: stack(h("div", { class: "legend small" }, h("span", { class: "line-key bound" }, "both ends, of all updates together"), h("span", { class: "dot-key" }, "value on held-out rows"),
       h("span", { class: "line-key trivial" }, "alarm above this"), h("span", { class: "line-key evidence" }, "evidence, up to its limit")), box),
     show(updates, limit, epoch) {
       const wasLast = state.chosen === null || state.chosen === state.updates.at(-1)?.number;

@@ -3,7 +3,7 @@
 import { warningBox } from "./advice.js";
 import * as api from "./api.js";
 import { columnList } from "./columns.js";
-import { alertBox, h } from "./dom.js";
+import { alertBox, h, heads, rowHead, spread } from "./dom.js";
 import { figure, percent, unbroken } from "./format.js";
 import { intervalPicture } from "./interval.js";
 import { fetchRows, imageShape } from "./rows.js";
@@ -17,9 +17,9 @@ const SHOWN_ROWS = 12;
 export function updateView(monitor, record) {
   const { figures } = record;
   const isSaidAbove = JSON.stringify(figures.alarms) === JSON.stringify(monitor.alarms); // as those that are on
-  return [h("div", { class: "spread" }, h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
+  return [spread(h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
     h("p", { class: "lead distance" }, unbroken(figures.meaning)), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms),
-    intervalPicture({ ...figures, lower_bound: figures.series_lower_bound, upper_bound: figures.series_upper_bound }), warningBox(figures.warnings.map((text) => text.replace("begin a new epoch", "give new rows below and choose “Make it the new reference”"))), columnsOf(monitor, figures), rowsOf(monitor, record),
+    intervalPicture({ ...figures, lower_bound: figures.series_lower_bound, upper_bound: figures.series_upper_bound }), warningBox(figures.warnings.map(inWords)), columnsOf(monitor, figures), rowsOf(monitor, record),
     h("details", null, h("summary", null, "All figures of this update"), numbers(monitor, figures))].filter(Boolean);
 }
 
@@ -38,8 +38,8 @@ export function alarmList(label, alarms) {
 
 function numbers({ confidence }, figures) {
   const { lower_bound: lower, upper_bound: upper, p_value: p, value, evidence, evidence_limit: limit, change } = figures;
-  const line = (name, shown, note) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, shown), h("td", { class: "soft" }, note));
-  return h("div", { class: "table-box" }, h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, h("tr", null, ["Name", "Figure", "Meaning"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", null,
+  const line = (name, shown, note) => h("tr", null, rowHead(name), h("td", { class: "number" }, shown), h("td", { class: "soft" }, note));
+  return h("div", { class: "table-box" }, h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, heads(["Name", "Figure", "Meaning"])), h("tbody", null,
     line("all updates", betweenText(figures), "the distance, together with every other update of this monitor"),
     line("this batch", betweenText({ series_lower_bound: lower, series_upper_bound: upper }), `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
     line("value", figure(value), "what the critic shows on held-out rows"),
@@ -76,6 +76,9 @@ function rowsOf(monitor, { batch, figures }) {
       box.replaceChildren(isGone ? h("p", { class: "note" }, "The rows of this batch were deleted; its figures stay.") : alertBox(error, show));
     }
   };
-  box.append(h("button", { type: "button", onclick: show }, "Show its most unusual rows"));
+  box.append(h("button", { onclick: show }, "Show its most unusual rows"));
   return box;
 }
+
+/** A warning with what is done about it on this page. */
+const inWords = (text) => text.replace(/ with drop=\[.*\]; batches are read.*/, " of new rows: begin a new epoch").replace("begin a new epoch", "give new rows below and choose “Make it the new reference”");

@@ -1,6 +1,6 @@
 // The answer at the top of a result: the server's words, the picture of the interval, and what to do next.
 
-import { h } from "./dom.js";
+import { h, note, small } from "./dom.js";
 import { percent, plural, roundedDown, roundedUp, unbroken } from "./format.js";
 import { intervalPicture } from "./interval.js";
 import { isWithdrawn, struck } from "./withdrawn.js";
@@ -19,7 +19,7 @@ export function verdictCard(result, more = []) {
     size && h("p", { class: "meaning" }, size),
     caveat && h("p", { class: "meaning caveat" }, caveat),
     nextStep(kind, result),
-    h("p", { class: "small soft" }, `Wasserstein-1 distance, ${confidence(result)}. Units: ${result.units}.`), more.length > 0 && h("div", { class: "remedies" }, more));
+    small(`Wasserstein-1 distance, ${confidence(result)}. Units: ${result.units}.`), more.length > 0 && h("div", { class: "remedies" }, more));
 }
 
 /** What an earlier version said and must not be used, struck through. */
@@ -40,7 +40,7 @@ function nextStep(kind, { n, groups }) {
     no_evidence: `This does not show that they are equal: a difference that is too small for so many rows is not seen. ${had}`,
     contradiction: "Use neither bound: look for copied rows, and give rows of one origin a common group.",
   }[kind];
-  return words === undefined ? null : h("p", { class: "note" }, words, " ", kind !== "contradiction" && h("a", { href: "#/" }, "Compare larger sets"));
+  return words === undefined ? null : note(words, " ", kind !== "contradiction" && h("a", { href: "#/" }, "Compare larger sets"));
 }
 
 function confidence({ split, confidence: share, upper_bound: upper, upper_kind: kind }) {

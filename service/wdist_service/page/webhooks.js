@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { badge } from "./badge.js";
 import { optionsOf, fetchContract } from "./contract.js";
-import { alertBox, announce, h, uniqueId } from "./dom.js";
+import { alertBox, announce, h, option, rowHead, under, uniqueId } from "./dom.js";
 import { when } from "./format.js";
 import { cell, lineButton, Listing } from "./listing.js";
 
@@ -12,7 +12,7 @@ const POLL_SECONDS = 5;
 const lead = "An address is told of alarms and of finished jobs, signed after the Standard Webhooks specification, again and again until it answers.";
 
 /** Whether an address is told, as a badge. */
-const stateBadge = ({ status, disabled_reason: reason }) => [h("span", { class: `badge ${status === "enabled" ? "succeeded" : "failed"}` }, status), reason && h("span", { class: "small soft block" }, reason)];
+const stateBadge = ({ status, disabled_reason: reason }) => [h("span", { class: `badge ${status === "enabled" ? "succeeded" : "failed"}` }, status), reason && under(reason)];
 
 /** A box for messages, and act(words, work): does the work, announces the words, refreshes; says what went wrong. */
 function acting(refresh) {
@@ -41,7 +41,7 @@ async function poll(signal, refresh) {
 const secretBox = ({ secret }) => h("section", { class: "note", role: "note", "aria-label": "Secret" }, h("p", null, "The secret that signs what is sent. It is shown only now: put it where the receiver can read it."), h("code", { class: "secret" }, secret));
 
 export async function showWebhooks(main, signal) {
-  const listing = new Listing("All addresses", ["Address", "State", "Events", "Made"], api.webhooks, (webhook) => h("tr", null, h("th", { scope: "row" }, h("a", { href: `#/webhooks/${webhook.id}` }, webhook.url), webhook.description && h("span", { class: "small soft block" }, webhook.description)),
+  const listing = new Listing("All addresses", ["Address", "State", "Events", "Made"], api.webhooks, (webhook) => h("tr", null, rowHead(h("a", { href: `#/webhooks/${webhook.id}` }, webhook.url), webhook.description && under(webhook.description)),
     cell("State", stateBadge(webhook)), cell("Events", webhook.events.join(", ")), cell("Made", when(webhook.created_at))), "None yet. Add one below.");
   const refresh = () => listing.load().then(() => listing.draw());
   const { message, act } = acting(refresh);
@@ -67,7 +67,7 @@ function addForm(contract, act) {
       return secretBox(made);
     });
   };
-  const field = (label, control) => h("div", { class: "option" }, h("label", { for: control.id }, label), control);
+  const field = (label, control) => option(h("label", { for: control.id }, label), control);
   return h("form", { class: "card", novalidate: true, onsubmit: submit }, h("h2", null, "Add an address"), field("Address", url), field("Description", description), boxes, rows, h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Add")));
 }
 
@@ -82,7 +82,7 @@ export async function showWebhook(main, signal, id) {
     log.draw();
   }
   const { message, act } = acting(refresh);
-  const button = (words, said, work) => h("button", { type: "button", class: "quiet", onclick: () => act(said, work) }, words);
+  const button = (words, said, work) => h("button", { class: "quiet", onclick: () => act(said, work) }, words);
   function heading(webhook) {
     const isOn = webhook.status === "enabled";
     return [h("h1", { class: "pair" }, webhook.url), h("p", null, stateBadge(webhook), ` ${webhook.events.join(", ")}`), webhook.description && h("p", { class: "soft" }, webhook.description),
@@ -95,7 +95,7 @@ export async function showWebhook(main, signal, id) {
         }))].filter(Boolean);
   }
   function line(delivery) {
-    return h("tr", null, h("th", { scope: "row" }, delivery.event), cell("State", badge(delivery.status)), cell("Attempts", delivery.attempts), cell("Answer", delivery.response_status ?? "–", delivery.reason && h("span", { class: "small soft block" }, delivery.reason)),
+    return h("tr", null, rowHead(delivery.event), cell("State", badge(delivery.status)), cell("Attempts", delivery.attempts), cell("Answer", delivery.response_status ?? "–", delivery.reason && under(delivery.reason)),
       cell("Next try", delivery.next_attempt_at ? when(delivery.next_attempt_at) : "–"), cell("Made", when(delivery.created_at)), h("td", { class: "number" }, lineButton("Send again", delivery.event, () => act("It is sent again.", () => api.retryDelivery(id, delivery.id)))));
   }
   main.append(head, message, log.element);

@@ -16,7 +16,7 @@ export const withdrawnBadge = () => h("span", { class: "badge withdrawn" }, "wit
 /** A button that submits an estimate; submit() resolves to its address. */
 export function againButton(words, submit, kind = "primary") {
   const trouble = h("div");
-  const button = h("button", { type: "button", class: kind, onclick: async () => {
+  const button = h("button", { class: kind, onclick: async () => {
     if (button.getAttribute("aria-disabled")) return;
     button.setAttribute("aria-disabled", "true");
     try {

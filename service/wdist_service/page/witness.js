@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { columnList, columnName } from "./columns.js";
-import { alertBox, h } from "./dom.js";
+import { alertBox, card, h, rowHead, scrollBox, small, stack } from "./dom.js";
 import { figure, percent, short, whole } from "./format.js";
 import { histogramPicture } from "./histogram.js";
 import { fetchRows, imageShape, thumbnail } from "./rows.js";
@@ -36,27 +36,27 @@ async function load(estimate, sets, isComplete) {
 }
 
 function withoutWitness(estimate, isComplete) {
-  return h("section", { class: "card" }, h("h2", null, "Which columns make the difference"),
+  return card(h("h2", null, "Which columns make the difference"),
     h("p", { class: "soft" }, "An earlier version made this estimate, and kept neither columns nor rows. A new run shows them."), isComplete && !estimate.result.withdrawn && h("div", null, againButton("Run again for its columns and rows", () => runAgain(estimate), "")));
 }
 
 function columnsCard({ columns }, { confidence, split }, names) {
   if (columns.length === 0) return null;
   const hold = columns[0].lower_bound === null ? "" : ` The bounds are on the distance of a column alone, and hold for all columns together, with ${split === "blocks" ? "approximately " : ""}${percent(confidence)} confidence.`;
-  return h("section", { class: "card" }, h("h2", null, "Which columns make the difference"),
-    h("p", { class: "soft small" }, `Those that carry most of it come first.${hold}`), columnList(columns, { names }));
+  return card(h("h2", null, "Which columns make the difference"),
+    small(`Those that carry most of it come first.${hold}`), columnList(columns, { names }));
 }
 
 async function rowsCard({ unusual, histogram, means, columns }, result, sets, names, image) {
   const lists = [];
   for (const side of ["source", "target"]) {
     const title = h("h3", null, h("span", { class: `key ${side}` }, side === "source" ? "Source rows least like the target" : "Target rows least like the source"));
-    lists.push(h("div", { class: "stack" }, title, await rowsOf(image ? unusual[side] : unusual[side].slice(0, SHOWN_ROWS), side, sets, image, columns.map(({ name }) => name))));
+    lists.push(stack(title, await rowsOf(image ? unusual[side] : unusual[side].slice(0, SHOWN_ROWS), side, sets, image, columns.map(({ name }) => name))));
   }
-  return h("section", { class: "card" }, h("h2", null, "Which rows make the difference"),
-    h("p", { class: "soft small" }, "The critic f gives every row a score: low for what is typical of the source, high for the target. Rows one unit apart have scores at most one unit apart, so the gap between the means is no more than the distance, chance apart. All these rows are held out."),
+  return card(h("h2", null, "Which rows make the difference"),
+    small("The critic f gives every row a score: low for what is typical of the source, high for the target. Rows one unit apart have scores at most one unit apart, so the gap between the means is no more than the distance, chance apart. All these rows are held out."),
     histogramPicture(histogram, means, names), clipped(result, means),
-    h("p", { class: "soft small" }, "Scores have no zero of their own: a target row may be below 0 and still above most source rows."),
+    small("Scores have no zero of their own: a target row may be below 0 and still above most source rows."),
     h("div", { class: "stack wide" }, lists));
 }
 
@@ -65,7 +65,7 @@ function clipped({ value }, means) {
   if (!means) return null;
   const apart = means.target - means.source;
   if (short(apart) === short(value)) return null;
-  return h("p", { class: "soft small" }, `The value is ${short(value)} and not ${short(apart)}, because rare scores are clipped for the bound.`);
+  return small(`The value is ${short(value)} and not ${short(apart)}, because rare scores are clipped for the bound.`);
 }
 
 /** Unusual rows with their values, or only their numbers where the set was deleted or its rows cannot be fetched one by one. */
@@ -109,10 +109,10 @@ function table(entries, side, sets, ranking) {
     return h("td", { class: why ? "number striking" : "number", title: why }, text);
   };
   return h("div", { class: "stack" },
-    h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": `Unusual ${side} rows` }, h("table", { class: "rows" },
+    scrollBox(`Unusual ${side} rows`, h("table", { class: "rows" },
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "row"), h("th", { scope: "col", class: "number" }, "score"), shown.map((i) => h("th", { scope: "col", class: "number" }, columnName(heads[i]))))),
-      h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, h("th", { scope: "row" }, whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
-    h("p", { class: "small soft" }, shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", numbering(sets[side]), other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a rare level." : ""));
+      h("tbody", null, entries.map(({ index, score, values }) => h("tr", null, rowHead(whole(index)), h("td", { class: "number" }, figure(score, 3)), shown.map((i) => cell(values[i], i))))))),
+    small(shown.length < width ? `${shown.length} of ${whole(width)} columns. ` : "", numbering(sets[side]), other.statistics?.columns ? " Bold: unusual in the other set, by more than two standard deviations or as a rare level." : ""));
 }
 
 /** Why a value is unusual in the other set, whose figures of the column are `far`; null if it is not. */

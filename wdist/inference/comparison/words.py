@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wdist.definitions.comparison import Difference, Growth, Standing
 from wdist.definitions.figures import percent, short
@@ -35,6 +36,16 @@ def set_names(sets: Sequence[str], known: Mapping[str, str | None]) -> list[str]
     count = Counter(known.get(each) for each in sets)
     names = {key: name if count[name] == 1 else f"{name} ({key})" for key, name in known.items() if name}
     return [names.get(each, each) for each in sets]
+
+
+def warnings_of(names: Sequence[str], results: Sequence[Mapping[str, Any] | None]) -> list[tuple[str, str]]:
+    """(candidate, warning) of each result, as `Result.to_dict` gives them; None where there is none."""
+    return [
+        (name, warning)
+        for name, result in zip(names, results, strict=True)
+        if result is not None
+        for warning in result.get("warnings") or ()
+    ]
 
 
 def growth_of(shown: float, width: float, bias: float) -> Growth | None:

@@ -167,7 +167,7 @@ def monitor_text(record: MonitorState, history: Sequence[Update] = ()) -> str:
         ]
         if len(shown) < record.updates:
             left = record.updates - len(shown)
-            table.append(f"({left:,} earlier update{'' if left == 1 else 's'} not shown)")
+            table.append(f"({left:,} earlier update{'' if left == 1 else 's'} not shown; `history()` has all)")
     return "\n".join([*about(record), "", *(table or ["no update yet"]), "", *standing(record)])
 
 

@@ -235,8 +235,13 @@ class Monitor(MonitorRecord):
         self._history = flows.figures_in_order(found)
         return self._history
 
-    def _repr_html_(self) -> str:
+    def __str__(self) -> str:
         with suppress(WdistError):  # the server is gone: show what is known
+            self.recent()
+        return super().__str__()
+
+    def _repr_html_(self) -> str:
+        with suppress(WdistError):
             self.recent()
         return super()._repr_html_()
 

@@ -17,6 +17,9 @@ _DEFAULTS: dict[str, Any] = {"missing": "error", "subfolders": False}
 _OF_FILES = frozenset(
     ("member", "decimal", "separator", "thousands", "header", "encoding", "sheet", "embedding", "subfolders")
 )  # which say nothing of a frame
+_OF_TEXT = frozenset(("decimal", "separator", "thousands", "header", "encoding"))
+_TEXT = (".csv", ".tsv", ".txt", ".dat", ".tab", ".gz")
+_FORMATS = (*_TEXT, ".npy", ".npz", ".parquet", ".json", ".xlsx", ".xlsm", ".h5ad", ".zip")
 _EACH = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
 _LOOKED_AT = 10_000  # columns among which one of a near name is sought
 _MOST_TAKEN, _LONGEST_NAME = 1000, 200  # columns that a request names, and characters of a name that is kept whole
@@ -180,8 +183,13 @@ def read_beside(stored: Mapping[str, Any] | None, name: str | None, given: Mappi
     if (ending := Path(data).suffix.lower()) == ".npy":  # it has no names, so nothing is to be read
         return given
     take = read_alike(stored, given, data)
-    is_alike = ending == Path(name or "").suffix.lower()  # another format has other options
-    return {each: value for each, value in take.items() if is_alike or each in given or each not in _OF_FILES}
+    stored_as = Path(name or "").suffix.lower()
+    of_format = set(_OF_FILES)  # another format has other options
+    if ending == stored_as:
+        of_format = set()
+    elif ending in _TEXT and stored_as not in _FORMATS:  # a set with a name that somebody gave it
+        of_format -= _OF_TEXT
+    return {each: value for each, value in take.items() if each in given or each not in of_format}
 
 
 def as_params(take: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class LocalBatches:
 
     def _comparison(self, batch: StoredBatch, params: Mapping[str, Any]) -> dict[str, Any]:
         from wdist.errors import OptionError
-        from wdist.inference.comparison import check_delta, compared_figures, set_names
+        from wdist.inference.comparison import check_delta, compared_figures, set_names, warnings_of
 
         found, sets = batch.record, batch.record["sets"] or []
         if not found["options"].get("compare"):
@@ -113,11 +113,13 @@ class LocalBatches:
         answer = {"batch": found["id"], "complete": True, "comparison": None, "reason": None}
         if any(job.record["status"] not in ENDED for job in batch.jobs):
             return answer | {"complete": False, "reason": "estimates are queued or running"}
+        results = [job.record["result"] for job in batch.jobs]
         try:
-            figures = compared_figures(names[0], names[1:], [job.record["result"] for job in batch.jobs], delta)
+            figures = compared_figures(names[0], names[1:], results, delta)
         except OptionError as error:
             return answer | {"reason": str(error)}
-        return answer | {"comparison": figures.model_dump(mode="json")}
+        warnings = [{"candidate": name, "warning": text} for name, text in warnings_of(names[1:], results)]
+        return answer | {"comparison": figures.model_dump(mode="json"), "warnings": warnings}
 
     def _check(self, source: str, target: str, options: dict[str, Any]) -> None:
         try:
