@@ -12,7 +12,9 @@ import pytest
 from mixed_month import FORMS, LOST, ROWS, month
 
 from wdist import estimate_w1
+from wdist.data.samples import open_samples
 from wdist.data.tables.undecided import decisions
+from wdist.definitions.reading import Selection
 from wdist.errors import SampleError
 
 GIVEN: dict[str, Any] = {"critic": "affine", "steps": 5, "baseline_rows": 0}
@@ -144,14 +146,13 @@ def test_of_a_long_table_the_first_rows_are_looked_at(monkeypatch: pytest.Monkey
         ([f"{k}.5" for k in range(10)], None),
     ],
 )
-def test_quantities_among_the_categories_are_a_warning(values: list[str], mend: str | None) -> None:
+def test_quantities_among_the_categories_are_noted(values: list[str], mend: str | None) -> None:
     table = pd.DataFrame({"price": values * 10, "n": np.random.default_rng(0).normal(size=10 * len(values))})
-    warnings = estimate_w1(table, table, categories=["price"], **GIVEN).warnings
-    said = [each for each in warnings if "is declared a category" in each]
-    assert len(said) == (0 if mend is None else 2)
-    for each in said:
-        assert "'price' is declared a category, so that its 100 different numbers are names" in each
-        assert f"if they are quantities, {mend} it out of categories" in each
+    notes = open_samples(table, take=Selection(categories=["price"])).notes
+    assert len(notes) == (0 if mend is None else 1)
+    for said in notes:
+        assert "'price' is declared a category, so that its 100 different numbers are names" in said
+        assert f"if they are quantities, {mend} it out of categories" in said
 
 
 @pytest.mark.parametrize("index", [[*range(ROWS // 2)] * 2, [f"row {k}" for k in range(ROWS)]], ids=["twice", "names"])

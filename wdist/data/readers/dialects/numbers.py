@@ -60,7 +60,7 @@ def advice_for(cell: str) -> str | None:
     text = cell.strip()
     if _ONE_GROUP.fullmatch(text) and "," in text:
         return f"{asked('decimal', ',')} if it is {text.replace(',', '.')}, {asked('thousands', ',')} if it is " + (
-            text.replace(",", "")
+            f"{text.replace(',', '')}, as in all files that are compared"
         )
     for mark, grouped in _GROUPED.items():
         if grouped.fullmatch(text):
