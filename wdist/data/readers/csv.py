@@ -28,6 +28,7 @@ from wdist.data.tables.columns import ColumnType
 from wdist.data.tables.found import DecodeError, Found
 from wdist.data.tables.naming import asked
 from wdist.data.tables.undecided.decisions import DATE, Decisions
+from wdist.data.tables.undecided.quantities import has_mostly_numbers
 from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.data.tables.writer import ArrayWriter, MemoryWriter, RowWriter
 from wdist.definitions.reading import Selection
@@ -286,11 +287,8 @@ class _Table:
             return DecodeError(f"{said} as the others are written: say {advice}")
         if names is None:
             return DecodeError(f"{said}: give the columns names, by which it can be declared or left out")
-        if value.strip().lower() in _LIKE_MISSING:
-            return DecodeError(
-                f"{said}: if it stands for a missing value, leave the cell empty or write NA; otherwise declare the "
-                f"column with {asked('categories', names[at])}, or leave it out with {asked('drop', names[at])}"
-            )
+        if value.strip().lower() in _LIKE_MISSING and not self._has_mostly_numbers(at):  # else the refusal says so
+            said += " (if it stands for a missing value, leave the cell empty or write NA)"
         declared = asked("categories", names[at])
         if DATE.fullmatch(value.strip()):
             declared = asked("dates", names[at])
@@ -298,6 +296,9 @@ class _Table:
         return UndecidedError(
             f"{said}: declare the column with {declared}, or leave it out with {asked('drop', names[at])}", names[at]
         )
+
+    def _has_mostly_numbers(self, at: int) -> bool:
+        return has_mostly_numbers({row[at] for row in self.dialect.rows})
 
     def _of_text(self, names: Sequence[str]) -> Iterator[str]:
         """Columns whose first rows hold something else than numbers; the reading says nothing of them."""

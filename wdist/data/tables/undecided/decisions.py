@@ -10,7 +10,7 @@ import numpy as np
 from wdist.data.tables.columns import Column, ColumnType, missing_in
 from wdist.data.tables.found import DecodeError
 from wdist.data.tables.naming import NAMED, asked, asked_together, others_with_text, shown
-from wdist.data.tables.undecided.quantities import has_mostly_numbers
+from wdist.data.tables.undecided.quantities import has_mostly_numbers, is_number
 from wdist.data.tables.undecided.refused import UndecidedError
 from wdist.definitions.reading import Selection
 
@@ -94,7 +94,9 @@ class Decisions:
         if own in numbers:
             is_long = len(self._levels[str(own)]) > MAX_LEVELS
             names = f"or {out}" if is_long else f"if these are names, declare {declare}"
-            said = f"{said}, as most of the column are: mend it, or leave the cell empty for a missing value; {names}"
+            words = [level for level in self._levels[str(own)] if not is_number(level)]
+            more = f" (it has {shown(words)})" if len(words) > 1 else ""
+            said += f", as most of the column are{more}: mend it, or leave the cell empty for a missing value; {names}"
         elif declare:
             said += f": {out}" if own in no_categories else f": declare {declare}"
         said += others
