@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import Any, cast
 
+from wdist.definitions.results.numbers import rounded_down
 from wdist.errors import OptionError, SampleError, WdistError
 from wdist.estimate import estimate_w1
 from wdist.options import Options
@@ -241,7 +242,7 @@ def _where(result: Result) -> list[tuple[str, str]]:
     told = []
     shown = sorted(witness.columns, key=lambda column: (column.lower_bound or 0.0, column.value), reverse=True)
     for column in shown[:_COLUMNS]:
-        bound = "" if column.lower_bound is None else f", at least {column.lower_bound:.3g}"
+        bound = "" if column.lower_bound is None else f", at least {rounded_down(column.lower_bound)}"
         told.append(("column", f"{column.name}: W1 of it alone {max(0.0, column.value):.3g}{bound}"))
     if (left := len(shown) - _COLUMNS) > 0:
         told.append(("", f"and {left:,} more columns"))

@@ -31,6 +31,7 @@ from wdist_client import (
     WdistError,
     w1,
 )
+from wdist_client.display.numbers import rounded_down, rounded_up
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = {"critic": "affine", "steps": 1, "baseline_rows": 0}
@@ -181,7 +182,7 @@ def test_curve_and_picture(client: Client, tmp_path: Path) -> None:
     job.plot().savefig(tmp_path / "with_curve.png")
     figure = result.plot()
     figure.savefig(tmp_path / "alone.png")
-    title = f"W1 is between {result.lower_bound:.4g} and {result.upper_bound:.4g}"
+    title = f"W1 is between {rounded_down(result.lower_bound)} and {rounded_up(result.upper_bound)}"
     assert figure.axes[0].get_title("left") == title
     assert len(job.plot().axes) == 2
 

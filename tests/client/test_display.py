@@ -84,8 +84,8 @@ def test_why_there_is_no_upper_bound_is_told() -> None:
 
 def test_each_withdrawn_end_has_its_mark() -> None:
     for name, label in (
-        ("lower_bound", "W1 is between 0.63 (withdrawn: run again) and 0.9"),
-        ("upper_bound", "W1 is between 0.63 and 0.9 (withdrawn: run again)"),
+        ("lower_bound", "W1 is between 0.630 (withdrawn: run again) and 0.900"),
+        ("upper_bound", "W1 is between 0.630 and 0.900 (withdrawn: run again)"),
     ):
         old = result(upper_bound=0.9, withdrawn={"figures": [name], "reason": "Wrong.", "action": "Run again."})
         assert f"aria-label='{label}, value 0.73'" in interval_svg(old)

@@ -17,6 +17,7 @@ from page_steps import PATIENCE_MS, OpenPage, alert, serious_findings, zone
 from playwright.sync_api import Page, expect
 from server_process import ServerProcess
 
+from wdist.definitions.results.numbers import rounded_down
 from wdist_client import Client
 
 pytestmark = pytest.mark.timeout(180)
@@ -92,7 +93,7 @@ def test_a_drift_is_seen_with_its_column_and_its_rows(
     expect(page.get_by_text("alarm since 2026-01-12")).to_be_visible(timeout=PATIENCE_MS)
     last = record(server, page)["last"]
     detail = page.get_by_role("region", name="Chosen update")
-    bound = f"at least {last['series_lower_bound']:#.4g}, above 0.2"
+    bound = f"at least {rounded_down(last['series_lower_bound'])}, above 0.2"
     expect(page.get_by_role("note", name="Alarms that are on")).to_contain_text(bound)
     first = detail.get_by_role("region", name="Columns of this update").get_by_role("listitem").first
     assert first.get_by_role("heading").inner_text() == "price"

@@ -32,9 +32,10 @@ REFUSED = {
     "max_seconds": "give update_steps, so that an update can be repeated",
     "planned_steps": "give steps and update_steps",
     "statements": "its bounds hold together already",
-    **dict.fromkeys(("threshold", "alarm", "alarm_over", "fail_above", "limit"), "did you mean alarm_above?"),
+    **dict.fromkeys(("threshold", "alarm", "alarm_over", "fail_above", "limit"), "did you mean thresholds?"),
+    **dict.fromkeys(("alarm_above", "column_above"), "did you mean thresholds?"),  # as its flags are called
 }
-"""Options of an estimate that are asked for, and what to do instead."""
+"""Options that are asked for, and what to do instead."""
 
 
 def refused(given: Iterable[str]) -> str | None:
@@ -46,7 +47,12 @@ def refused(given: Iterable[str]) -> str | None:
 def refused_flags() -> dict[str, str]:
     """The flags that only estimates have, and what to do instead, with options as flags."""
     named = re.compile(r"\b[a-z]+_[a-z]+\b")
-    return {_flag(name): named.sub(lambda option: _flag(option[0]), said) for name, said in REFUSED.items()}
+    said_of = REFUSED | {"thresholds": REFUSED["threshold"]}
+    return {
+        _flag(name): named.sub(lambda option: _flag(option[0]), said.replace("thresholds", "alarm_above"))
+        for name, said in said_of.items()
+        if name not in ("alarm_above", "column_above")
+    }
 
 
 def _flag(option: str) -> str:

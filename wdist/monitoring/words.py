@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from wdist.data.sources.advice import in_flags
 from wdist.definitions.figures import percent
 from wdist.definitions.monitoring import Alarm, Change, MonitorFigures, UpdateFigures, When
+from wdist.definitions.results.numbers import rounded_down, rounded_up
 from wdist.definitions.updates import alarm_name, evidence_share
 
 SHOWN = 10  # updates in the table of a monitor
@@ -98,7 +99,7 @@ def alarm_text(alarm: Alarm) -> str:
     if alarm.bound is None or alarm.threshold is None:
         return f"the evidence of the series has reached its limit, {since}: {STAYS_ON}; then {in_python(NEW_EPOCH)}"
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
-    return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
+    return f"{what} is at least {rounded_down(alarm.bound)}, above {alarm.threshold:g}, {since}"
 
 
 def when(at: When | None) -> str:
@@ -147,8 +148,8 @@ def _row(update: UpdateFigures) -> tuple[str, ...]:
         f"{update.number}",
         named,
         f"{update.value:.4g}",
-        f"{update.series_lower_bound:.4g}",
-        "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}",
+        rounded_down(update.series_lower_bound),
+        "-" if update.series_upper_bound is None else rounded_up(update.series_upper_bound),
         evidence_share(update),
         alarms,
     )
@@ -157,13 +158,13 @@ def _row(update: UpdateFigures) -> tuple[str, ...]:
 def _figures(update: UpdateFigures) -> list[tuple[str, str, str]]:
     """(name, figure, what it says) of each line of an update."""
     lines = [
-        ("at least", update.series_lower_bound, "the distance, together with all bounds of the series"),
-        ("at most", update.series_upper_bound, "the same"),
-        ("alone, at least", update.lower_bound, "this batch by itself"),
-        ("alone, at most", update.upper_bound, "the same"),
-        ("value", update.value, "what the critic shows on held-out rows: low on average"),
+        ("at least", update.series_lower_bound, rounded_down, "the distance, together with all bounds of the series"),
+        ("at most", update.series_upper_bound, rounded_up, "the same"),
+        ("alone, at least", update.lower_bound, rounded_down, "this batch by itself"),
+        ("alone, at most", update.upper_bound, rounded_up, "the same"),
+        ("value", update.value, "{:.4g}".format, "what the critic shows on held-out rows: low on average"),
     ]
-    shown = [(name, f"{figure:.4g}", about) for name, figure, about in lines if figure is not None]
+    shown = [(name, written(figure), about) for name, figure, written, about in lines if figure is not None]
     if update.p_value is not None:
         shown.append(("p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"))
     shown.append(("evidence", evidence_share(update), _of_its_limit(update)))
@@ -174,7 +175,7 @@ def _figures(update: UpdateFigures) -> list[tuple[str, str, str]]:
 
 
 def _apart(change: Change) -> str:
-    return f"the two batches are at least {change.lower_bound:.4g} apart"
+    return f"the two batches are at least {rounded_down(change.lower_bound)} apart"
 
 
 def _of_its_limit(update: UpdateFigures) -> str:
@@ -190,5 +191,8 @@ def _columns(update: UpdateFigures) -> list[str]:
     width = max(len(column.name) for column in named)
     return [
         "  columns that differ most, each by itself:",
-        *(f"    {each.name:<{width}}  {max(0.0, each.value):.4g}, at least {each.lower_bound:.4g}" for each in named),
+        *(
+            f"    {each.name:<{width}}  {max(0.0, each.value):.4g}, at least {rounded_down(each.lower_bound)}"
+            for each in named
+        ),
     ]

@@ -43,12 +43,16 @@ LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by defau
 def create_sample_set(
     data: Any, name: str | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[SampleSet]:
-    """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet."""
+    """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet.
+
+    A file that is sent without a name is called by its own.
+    """
     if is_id(data):
         data = yield from fetched(f"/v1/sample-sets/{requests.identifier(data, 'ss_')}", SampleSet, retries)
     if isinstance(data, SampleSet):
         refuse_to_read_again([data], part)
         return data
+    asked, name = name, Path(data).name if name is None and isinstance(data, str | os.PathLike) else name
     body: Payload = yield Compute(lambda: payload(data, name, **part))
     tell(body.notes)
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
@@ -56,7 +60,7 @@ def create_sample_set(
     if body.file_name is None and not body.reading:  # what is converted gets another digest
         answer = yield from send(requests.find_sample_set(digest), retries)
         known = answer.read(requests.SampleSetPage).data
-        if (found := next((each for each in known if is_the_same(each, name, body.columns)), None)) is not None:
+        if (found := next((each for each in known if is_the_same(each, asked, body.columns)), None)) is not None:
             return (yield from described(found, name, body, retries))
         if known and body.columns is not None:  # the same values under other names: an array would become that set
             body = yield Compute(lambda: payload(data, name, with_names=True, **part))

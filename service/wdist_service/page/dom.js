@@ -34,6 +34,7 @@ export const option = (...elements) => h("div", { class: "option" }, elements);
 /** A box in which a wide table scrolls, also by keys. */
 export const scrollBox = (label, ...content) => h("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": label }, content);
 
+export const figureHead = () => h("thead", { class: "visually-hidden" }, heads(["Name", "Figure", "Meaning"]));
 export const rowHead = (...text) => h("th", { scope: "row" }, text);
 
 /** The row of a table's heads. */

@@ -59,7 +59,7 @@ export class Slot {
     } catch (error) {
       if (this.abort !== mine || error.name === "AbortError") return;
       const [, lacks] = /no column is named '(.*?)'; there are/.exec(error.detail ?? "") ?? [];
-      if (this.reading.wish && lacks && !lacking.has(lacks)) return this.take(file, lacking.add(lacks)); // the other file has it
+      if ((this.reading.wish || this.isAlone) && lacks && !lacking.has(lacks)) return this.take(file, lacking.add(lacks)); // the other file has it
       if (this.reading.settles(error)) return this.reading.again();
       Object.assign(this, { error, progress: null });
       this.#changed(null);

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { badge } from "./badge.js";
-import { alertBox, announce, h, hiddenText, rowHead, save, small, under } from "./dom.js";
+import { alertBox, announce, h, heads, hiddenText, rowHead, save, small, under } from "./dom.js";
 import { hasEnded } from "./events.js";
 import { bytes, when, whole } from "./format.js";
 import { cell, lineButton } from "./listing.js";
@@ -17,7 +17,7 @@ export function evaluationsView(id, signal) {
   const card = h("section", { class: "card", hidden: true }, h("h2", null, "Scores of stored sets"),
     small("The critic’s score of every row of a set, as Python or HTTP asked for them."), message,
     h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, "Scores of stored sets"),
-      h("thead", null, h("tr", null, ["Set", "State", "Rows", "Started"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col" }, hiddenText("Actions")))), body)));
+      h("thead", null, heads(["Set", "State", "Rows", "Started", hiddenText("Actions")])), body)));
   const names = new Map();
   async function draw() {
     const { data } = await api.evaluations(id, signal);

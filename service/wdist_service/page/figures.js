@@ -1,7 +1,7 @@
 // Every figure of a result, a line each: what the contract says is shown, and the page's own lines of rows and training.
 
 import { shownFigures } from "./contract.js";
-import { h, heads, rowHead } from "./dom.js";
+import { figureHead, h, rowHead } from "./dom.js";
 import { duration, figure, percent, short, whole } from "./format.js";
 import { isWithdrawn, RUN_AGAIN, struck } from "./withdrawn.js";
 
@@ -11,7 +11,7 @@ export function figureTable(contract, estimate) {
   const line = (name, value, note) => h("tr", null, rowHead(name), h("td", { class: "number" }, value), h("td", { class: "soft" }, note));
   const parts = (side) => ["train", "select", "test"].map((part) => whole(result.n[side][part])).join(" / ");
   const words = wordsOf(result);
-  return h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, heads(["Name", "Figure", "Meaning"])), h("tbody", null,
+  return h("table", { class: "figures" }, figureHead(), h("tbody", null,
     shownFigures(contract, result).map((shown) => {
       const isOld = isWithdrawn(result, shown.name === "simultaneous" ? "simultaneous_lower_bound" : shown.name);
       return line(shown.name, struck(printed(shown), isOld), isOld ? RUN_AGAIN : shown.meaning.replaceAll(/\{(\w+)\}/g, (all, name) => words[name] ?? all));

@@ -123,7 +123,7 @@ function legend(known, high, shown) {
   const bar = h("span", { class: "heat-bar", "aria-hidden": "true" });
   if (shown === "p_value") return ["1: no sign of a difference", bar, "0: surely different"];
   const some = (kind) => known.some((each) => each.kind === kind);
-  return [h("span", null, shown === "value" ? "0" : "0: no evidence of a difference"), bar, h("span", null, `darker is further apart: ${shown === "value" ? "up to" : "at least"} ${figure(high, 3)}`),
+  return [h("span", null, shown === "value" ? "0" : "0: no evidence of a difference"), bar, h("span", null, `darker is further apart: ${shown === "value" ? `up to ${figure(high, 3)}` : `at least ${roundedDown(high)}`}`),
     UPPER[shown] && known.some(({ kind, lower }) => kind === SOME && !(lower > 0)) && h("span", null, "“differ”: too few rows to say by how much"),
     UPPER[shown] && some(OPEN) && h("span", null, "“?”: too close to call"), some(AGAINST) && h("span", null, "some bounds contradict each other: open the pair")].filter(Boolean);
 }

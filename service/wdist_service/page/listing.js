@@ -1,6 +1,6 @@
 // A table of one of the API's lists.
 
-import { card, h, hiddenText, spread } from "./dom.js";
+import { card, h, heads, hiddenText, spread } from "./dom.js";
 import { plural } from "./format.js";
 
 /** A cell of a line, with its column's name for narrow screens, where there are no columns. */
@@ -19,7 +19,7 @@ export class Listing {
     this.more = h("button", { class: "quiet more", hidden: true, onclick: () => this.load(this.next).then(() => this.draw()) }, "Show older ones");
     this.empty = h("p", { class: "soft", hidden: true }, empty);
     this.table = h("div", { class: "table-box" }, h("table", { class: "listing" }, h("caption", { class: "visually-hidden" }, title),
-      h("thead", null, h("tr", null, head.map((text) => h("th", { scope: "col" }, text || hiddenText("Actions"))))), this.body));
+      h("thead", null, heads(head.map((text) => text || hiddenText("Actions")))), this.body));
     this.none = h("p", { class: "soft", hidden: true }, "None is found.");
     this.element = card(spread(h("h2", null, title), this.count), this.table, this.empty, this.none, this.more);
   }

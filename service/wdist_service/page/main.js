@@ -77,6 +77,7 @@ function onKeyDialogClosed() {
 }
 
 function onKeyNeeded() {
+  byId("key-button").textContent = "API key";
   const text = api.hasKey() ? "This server does not know that key." : "This server asks for an API key.";
   byId("banner").replaceChildren(h("div", { class: "alert", role: "alert" }, h("p", null, h("strong", null, text), " Nothing can be uploaded or read without one."),
     h("button", { onclick: askForKey }, "Enter a key")));
@@ -107,6 +108,6 @@ document.querySelector(".skip").addEventListener("click", (event) => (event.prev
 addEventListener("key-needed", onKeyNeeded);
 addEventListener("server-busy", onServerBusy);
 byId("key-button").addEventListener("click", askForKey);
-byId("key-close").addEventListener("click", () => byId("key-dialog").close()); // no submit button: Enter presses the first of those
+byId("key-close").addEventListener("click", () => byId("key-dialog").close()); // Enter presses the first submit button
 byId("key-dialog").addEventListener("close", onKeyDialogClosed);
 await Promise.all([route(), describeServer()]);

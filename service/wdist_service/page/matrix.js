@@ -39,7 +39,7 @@ export async function showMatrix(main, signal) {
   const as = h("div");
   const draw = () => (message.replaceChildren(), list.replaceChildren(...[...entries].map(([key, entry]) => setLine(key, entry, draw))));
   reading.again = () => readAgain(draw);
-  split.onchange = () => new Set([...entries.values()].map(({ file, set }) => file ?? set)).size === 1 && readAgain(draw, column());
+  split.onchange = () => new Set([...entries.values()].map(({ file, set }) => set && (file ?? set))).size === 1 && readAgain(draw, column()); // one file, or all refused
   const earlier = h("div");
   const button = h("button", { type: "submit", class: "primary" });
   const asked = options.fields.get("compare");
@@ -189,7 +189,7 @@ function otherColumns(chosen) {
   const shared = names[0].filter((name) => names.every((each) => !each || each.includes(name)));
   const box = alertBox(new api.ApiError("Not yet:", `${chosen[0].name} and ${chosen[odd].name} differ in their columns.`));
   const act = h("button", { onclick: () => (reading.only(shared), reading.again()) }, `Compare what they share: ${list(shared)}`);
-  if (shared.length) box.append(chosen.every(({ file }) => file) ? h("div", { class: "remedies" }, act) : h("p", null, "Choose the files of earlier sets again."));
+  if (shared.length) box.append(chosen.every(({ file }) => file) ? h("div", { class: "remedies" }, act) : h("p", null, "Choose files, not earlier sets."));
   return box;
 }
 

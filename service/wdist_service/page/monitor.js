@@ -125,6 +125,7 @@ class MonitorView {
     const reading = new ReadingForm(contract);
     for (const [name, value] of Object.entries(this.reference.reading ?? {})) for (const each of [value].flat()) reading.fields.get(name)?.set?.(String(each));
     const slot = new Slot("target", "Next batch", "new rows with the columns of the reference", reading);
+    slot.isAlone = true; // what a wrong file was asked for says nothing of the next one
     const zone = dropZone(slot, () => sets.filter(({ id }) => id !== this.reference.id), ([file]) => slot.take(file));
     const at = h("input", { type: "text", id: uniqueId("at"), autocomplete: "off", placeholder: "2026-01-31, or a number" });
     const submit = (work) => this.#act(async () => {

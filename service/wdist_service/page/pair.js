@@ -63,7 +63,7 @@ function clashOf(slots, columns, reading) {
   const lacks = only.map((each, i) => each.length && `only the ${slots[i].side} has ${list(each)}`).filter(Boolean);
   const plain = (name) => name.normalize().toLowerCase().replace(/[^\p{L}\p{N}]/gu, "") || name;
   const pair = only[0].flatMap((name) => only[1].filter((other) => plain(other) === plain(name)).map((other) => `“${name}” and “${other}”`))[0];
-  const rename = pair && `${pair} look alike: if they are one column, give it one name in both files.`;
+  const rename = pair && `${pair} look alike: give both one name.`;
   if (!shared.length) return refuse("They share no column.", rename || "Choose two files with the same columns.");
   if (lacks.length) return refuse(`Their columns differ: ${lacks.join("; ")}.`, [rename, reread].filter(Boolean).join(" ") || null, ...again(`Compare what they share: ${list(shared)}`, () => reading.only(shared)));
   if (names[0].join("\n") !== names[1].join("\n")) return refuse("They have the same columns in another order.", reread, ...again("Take both in the order of the source", () => reading.only(names[0])));

@@ -1,7 +1,7 @@
 // A comparison: which of several candidates is closest to a reference, with the interval of each distance.
 
 import { card, h, hiddenTable, note, responsive, s } from "./dom.js";
-import { figure, percent } from "./format.js";
+import { figure, percent, roundedDown, roundedUp } from "./format.js";
 import { axisBelow, linear, picture } from "./scales.js";
 
 const ROW = 52;
@@ -16,7 +16,7 @@ export function rankingCard({ comparison, reason }) {
     h("figure", { class: "stack" },
       h("figcaption", { class: "soft" }, "Distance from ", h("strong", null, reference), `, all statements together ${sure}. Unit: ${units}.`),
       responsive({ class: "plot", "aria-hidden": "true" }, (width) => drawIntervals(width, ranking.map((each) => ({ ...each, title: `${place(each)}  ${each.name}` })))),
-      hiddenTable(`Distance from ${reference}`, ["Candidate", "Place", "At least", "At most", "The critic shows"], ranking.map((each) => [each.name, place(each), figure(each.lower_bound), figure(each.upper_bound), figure(each.value)]))),
+      hiddenTable(`Distance from ${reference}`, ["Candidate", "Place", "At least", "At most", "The critic shows"], ranking.map((each) => [each.name, place(each), roundedDown(each.lower_bound), roundedUp(each.upper_bound), figure(each.value)]))),
     missing.length > 0 && note(`Without a result, and left out: ${missing.join(", ")}.`),
     differences.length > 1 && h("details", null, h("summary", null, "Every two of them"), h("ul", { class: "pairs" }, differences.map((each) => h("li", null, named(each.sentence))))));
 }

@@ -131,7 +131,7 @@ export class ReadingForm {
     const lost = INCOMPLETE.exec(error.detail ?? "");
     const buttons = this.#remedies(error, text);
     const isImage = isFormat && IMAGE.test(file?.name ?? "");
-    const next = isImage ? "Put the pictures of each population, all of one size, into a .zip and drop that." : error.next ?? (error.status !== 422 ? null : buttons.length ? null : "Mend the file and drop it again, or choose another.");
+    const next = isImage ? "Put the pictures of each population, all of one size, into a .zip and drop that." : error.next ?? (error.status !== 422 ? null : buttons.length ? null : "Correct it, or choose another file.");
     const box = alertBox({ title: [422, 415].includes(error.status) ? `${file?.name ?? "This file"} cannot be used yet.` : error.title, message: text.size > 1 ? `${inColumns(text)}${lost ? ` ${lost[1]}.` : ""} The distance is of numbers: say what to do with these columns.` : this.inWords(said), next });
     if (buttons.length) box.append(h("div", { class: "remedies" }, buttons));
     return box;

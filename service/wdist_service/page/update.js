@@ -3,8 +3,8 @@
 import { warningBox } from "./advice.js";
 import * as api from "./api.js";
 import { columnList } from "./columns.js";
-import { alertBox, h, heads, rowHead, spread } from "./dom.js";
-import { figure, percent, unbroken } from "./format.js";
+import { alertBox, figureHead, h, rowHead, spread } from "./dom.js";
+import { figure, percent, roundedDown, unbroken } from "./format.js";
 import { intervalPicture } from "./interval.js";
 import { fetchRows, imageShape } from "./rows.js";
 import { nameOf } from "./sets.js";
@@ -24,8 +24,8 @@ export function updateView(monitor, record) {
 }
 
 const ALARM_WORDS = {
-  distance: ({ bound, threshold }) => `The distance is at least ${figure(bound)}, above ${figure(threshold)}`,
-  column: ({ column, bound, threshold }) => `The distance of the column ${column} is at least ${figure(bound)}, above ${figure(threshold)}`,
+  distance: ({ bound, threshold }) => `The distance is at least ${roundedDown(bound)}, above ${figure(threshold)}`,
+  column: ({ column, bound, threshold }) => `The distance of the column ${column} is at least ${roundedDown(bound)}, above ${figure(threshold)}`,
   evidence: () => "The evidence of the series has reached its limit (below, “Make it the new reference” begins anew)",
 };
 
@@ -39,13 +39,13 @@ export function alarmList(label, alarms) {
 function numbers({ confidence }, figures) {
   const { lower_bound: lower, upper_bound: upper, p_value: p, value, evidence, evidence_limit: limit, change } = figures;
   const line = (name, shown, note) => h("tr", null, rowHead(name), h("td", { class: "number" }, shown), h("td", { class: "soft" }, note));
-  return h("div", { class: "table-box" }, h("table", { class: "figures" }, h("thead", { class: "visually-hidden" }, heads(["Name", "Figure", "Meaning"])), h("tbody", null,
+  return h("div", { class: "table-box" }, h("table", { class: "figures" }, figureHead(), h("tbody", null,
     line("all updates", betweenText(figures), "the distance, together with every other update of this monitor"),
     line("this batch", betweenText({ series_lower_bound: lower, series_upper_bound: upper }), `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
     line("value", figure(value), "what the critic shows on held-out rows"),
     p !== null && line("p_value", String(+p.toPrecision(2)), "how often a batch like the reference would look this different"),
     line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of " : ""}what an alarm takes, gathered over all updates of this epoch`),
-    change && line("change", figure(change.value, 3), `since the batch before, as the critic sees it; their distance is at least ${figure(change.lower_bound, 3)}`))));
+    change && line("change", figure(change.value, 3), `since the batch before, as the critic sees it; their distance is at least ${roundedDown(change.lower_bound)}`))));
 }
 
 /** The columns, those that differ most first; a bound above its threshold is bold. */

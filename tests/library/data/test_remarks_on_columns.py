@@ -94,6 +94,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         (["estimate", "A", "B", "C"], "estimate takes two sets; for three: wdist matrix A B C"),
         (["estimate", "A", "B", "--fail-above", "-1"], "a distance is never below 0"),
         (["monitor", "create", "m", "--threshold", "0.3"], "did you mean --alarm-above?"),
+        (["monitor", "create", "m", "--thresholds", "0.3"], "did you mean --alarm-above?"),
     ],
 )
 def test_wrong_usage_is_told_what_to_give(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

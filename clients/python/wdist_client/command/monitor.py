@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from wdist_client.command import arguments as take
 from wdist_client.command.inputs import Here, Session, table
 from wdist_client.command.options import MonitorFlags
+from wdist_client.display.numbers import rounded_down
 from wdist_client.errors import Conflict, OptionError, UpdateFailed
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def bound(monitor: Monitor) -> str:
     last, epoch = monitor.last, monitor.record.epoch
     if last is None or last.epoch != epoch:
         return "" if epoch == 1 else f"no update in epoch {epoch}"
-    return f"W1 >= {last.series_lower_bound:.4g}"
+    return f"W1 >= {rounded_down(last.series_lower_bound)}"
 
 
 def counted(updates: int) -> str:
@@ -168,7 +169,7 @@ def updates(name: Which, /, *, limit: Annotated[int, Parameter(help="at most so 
     for each in found:
         said = "" if each.error is None else each.error.message
         if each.figures is not None:
-            said = f"W1 >= {each.figures.series_lower_bound:.4g}" + (", ALARM" if each.figures.alarms else "")
+            said = f"W1 >= {rounded_down(each.figures.series_lower_bound)}" + (", ALARM" if each.figures.alarms else "")
         rows.append((each.id, each.status, each.at if each.at is not None else "", each.name or each.batch, said))
     session.say(found, table(rows))
     return 0

@@ -262,6 +262,7 @@ NOT_OF_MONITORS = {
     "--alarm-over": "did you mean --alarm-above?",
     "--fail-above": "did you mean --alarm-above?",
     "--limit": "did you mean --alarm-above?",
+    "--thresholds": "did you mean --alarm-above?",
 }
 """Flags that only estimates have, and what to do instead."""
 

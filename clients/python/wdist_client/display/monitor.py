@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wdist_client.advice import in_python
+from wdist_client.display.numbers import rounded_down, rounded_up
 from wdist_client.display.text import percent
 from wdist_client.errors import in_words
 
@@ -30,7 +31,8 @@ def when(at: float | str | None) -> str:
 
 def interval(lower: float, upper: float | None) -> str:
     """Both ends of a distance, or the lower one."""
-    return f"at least {lower:.4g}" if upper is None else f"{lower:.4g} to {upper:.4g}"
+    least = rounded_down(lower)
+    return f"at least {least}" if upper is None else f"{least} to {rounded_up(upper)}"
 
 
 def titled(update: Update) -> str:
@@ -49,27 +51,27 @@ def alarm_text(alarm: Alarm) -> str:
         limit = f"the evidence of the series has reached its limit, {since}"
         return in_words.get()(in_python(f"{limit}: some batch of this epoch differs, and {stays}"))
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"
-    return f"{what} is at least {alarm.bound:.4g}, above {alarm.threshold:g}, {since}"
+    return f"{what} is at least {rounded_down(alarm.bound)}, above {alarm.threshold:g}, {since}"
 
 
 def figures(update: Update) -> Iterator[tuple[str, str, str]]:
     """(name, figure, meaning) of each line of the summary: those of the library's own summary."""
     lines = (
-        ("at least", update.series_lower_bound, "the distance, together with all bounds of the series"),
-        ("at most", update.series_upper_bound, "the same"),
-        ("alone, at least", update.lower_bound, "this batch by itself"),
-        ("alone, at most", update.upper_bound, "the same"),
-        ("value", update.value, "what the critic shows on held-out rows: low on average"),
+        ("at least", update.series_lower_bound, rounded_down, "the distance, together with all bounds of the series"),
+        ("at most", update.series_upper_bound, rounded_up, "the same"),
+        ("alone, at least", update.lower_bound, rounded_down, "this batch by itself"),
+        ("alone, at most", update.upper_bound, rounded_up, "the same"),
+        ("value", update.value, "{:.4g}".format, "what the critic shows on held-out rows: low on average"),
     )
-    for name, figure, meaning in lines:
+    for name, figure, written, meaning in lines:
         if figure is not None:
-            yield name, f"{figure:.4g}", meaning
+            yield name, written(figure), meaning
     if update.p_value is not None:
         yield "p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"
     of = "what an alarm takes" if update.evidence >= update.evidence_limit else "of what an alarm takes"
     yield "evidence", evidence_share(update), f"{of}, gathered over all updates of this epoch"
     if update.change is not None:
-        apart = f"the two batches are at least {update.change.lower_bound:.4g} apart"
+        apart = f"the two batches are at least {rounded_down(update.change.lower_bound)} apart"
         yield "change", f"{update.change.value:+.4g}", f"of this critic's mean score since the batch before; {apart}"
 
 
@@ -85,7 +87,10 @@ def columns(update: Update) -> list[str]:
     if not named:
         return []
     width = max(len(each.name) for each in named)
-    lines = (f"    {each.name:<{width}}  {max(0.0, each.value):.4g}, at least {each.lower_bound:.4g}" for each in named)
+    lines = (
+        f"    {each.name:<{width}}  {max(0.0, each.value):.4g}, at least {rounded_down(each.lower_bound)}"
+        for each in named
+    )
     return ["  columns that differ most, each by itself:", *lines]
 
 
@@ -144,9 +149,9 @@ def standing(record: MonitorState) -> list[str]:
 
 def cells(update: Update) -> tuple[str, ...]:
     """The cells of an update in the table of a monitor."""
-    upper = "-" if update.series_upper_bound is None else f"{update.series_upper_bound:.4g}"
+    upper = "-" if update.series_upper_bound is None else rounded_up(update.series_upper_bound)
     alarms = ", ".join(alarm.kind if alarm.column is None else f"column {alarm.column}" for alarm in update.alarms)
-    bounds = f"{update.value:.4g}", f"{update.series_lower_bound:.4g}", upper
+    bounds = f"{update.value:.4g}", rounded_down(update.series_lower_bound), upper
     return f"{update.number}", when(update.at) or update.name or "", *bounds, evidence_share(update), alarms
 
 

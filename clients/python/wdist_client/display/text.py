@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wdist_client.advice import in_python
 from wdist_client.contract import SHOWN
-from wdist_client.display.numbers import short
+from wdist_client.display.numbers import rounded_down, rounded_up, short
 from wdist_client.errors import WdistError, in_words, whereabouts
 
 if TYPE_CHECKING:
@@ -167,9 +167,10 @@ def _all_rows(result: Result) -> str:
 def range_of(result: Result) -> str:
     """Both ends of the distance, or the lower one, as the title of a picture says it."""
     lower, upper = (f" ({WITHDRAWN})" if result.is_withdrawn(name) else "" for name in ("lower_bound", "upper_bound"))
+    least = rounded_down(result.lower_bound)
     if result.upper_bound is None:
-        return f"W1 is at least {result.lower_bound:.4g}{lower}"
-    return f"W1 is between {result.lower_bound:.4g}{lower} and {result.upper_bound:.4g}{upper}"
+        return f"W1 is at least {least}{lower}"
+    return f"W1 is between {least}{lower} and {rounded_up(result.upper_bound)}{upper}"
 
 
 def no_upper_text(result: Result) -> list[str]:
@@ -302,7 +303,7 @@ def interval_svg(result: Result, width: int = 520) -> str:
         f"<line x1='{at(result.lower_bound):.1f}' x2='{at(result.lower_bound):.1f}' y1='{y - 10}' y2='{y + 10}' "
         f"stroke='{color}' stroke-width='3'/>",
         f"<text x='{at(result.lower_bound):.1f}' y='18' text-anchor='middle' fill='currentColor'>at least "
-        f"{result.lower_bound:.4g}{mark}</text>",
+        f"{rounded_down(result.lower_bound)}{mark}</text>",
         f"<text x='{left}' y='56' fill='currentColor'>0</text>",
     ]
     for name, value in marks:

@@ -130,12 +130,10 @@ def is_file(data: Any) -> bool:
 
 
 def set_id(data: Any, name: str | None, part: Any, progress: bool | None, retries: Retries) -> Flow[str]:
-    """The id of a set: of a stored one, or of the data, which is sent. A file is called by its name."""
+    """The id of a set: of a stored one, or of the data, which is sent."""
     if is_id(data) and not part:  # with options it is looked up, and refused
         found: str = data
         return found
-    if name is None and isinstance(data, str | os.PathLike):
-        name = Path(data).name
     stored: SampleSet = yield from create_sample_set(data, name, part, progress, retries)
     return stored.id
 
