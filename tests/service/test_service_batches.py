@@ -217,7 +217,8 @@ def test_a_comparison_that_is_not_there(server: Server, sets: list[str], matrix:
     batch = submit(server, reference=sets[0], targets=sets[1:], compare=True, **long)
     url = f"/v1/batches/{batch['id']}/comparison"
     assert server.client.get(url).json() == {
-        "batch": batch["id"], "complete": False, "comparison": None, "reason": "estimates are queued or running", "warnings": [],
+        "batch": batch["id"], "complete": False, "comparison": None,
+        "reason": "estimates are queued or running", "warnings": [],
     }  # fmt: skip
     server.client.post(f"/v1/batches/{batch['id']}/cancel")
     until_done(server, batch)
