@@ -89,7 +89,7 @@ class _Table:
                 self.undeclared.add(str(refused.column))
             else:
                 break
-            self.undeclared |= {*self._of_text(self.dialect.names or [])}
+            self.undeclared.update(self._of_text(self.dialect.names or []))
             decisions = Decisions(self.take)
             if isinstance(first, UndecidedError):
                 decisions.add(first)

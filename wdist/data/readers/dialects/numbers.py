@@ -8,19 +8,11 @@ from dataclasses import dataclass
 
 from wdist.data.tables.found import DecodeError
 from wdist.data.tables.naming import asked
+from wdist.data.tables.undecided.quantities import DECIMAL_COMMA, GROUPED, PLAIN
+from wdist.data.tables.undecided.quantities import is_number as is_number
 from wdist.definitions.reading import Selection
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "null", "NULL", "None")
-_EXPONENT = r"(?:[eE][+-]?\d+)?"
-_PLAIN = re.compile(rf"[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}|[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(rf"[+-]?(?:\d+,\d*|,\d+){_EXPONENT}")
-_GROUPED = {
-    ",": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?"),
-    ".": re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?"),
-    " ": re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d*)?"),
-    "'": re.compile(r"[+-]?\d{1,3}(?:['\u2019]\d{3})+(?:[.,]\d*)?"),
-    "_": re.compile(r"[+-]?\d{1,3}(?:_\d{3})+(?:[.,]\d*)?"),
-}
 _ONE_GROUP = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")  # 1,234 is 1.234 to one reader and 1234 to another
 WHOLE = re.compile(r"\d+")
 
@@ -35,14 +27,6 @@ class Notation:
 
 def is_missing(cell: str) -> bool:
     return cell.strip() in MISSING
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number in some notation."""
-    text = cell.strip()
-    if _PLAIN.fullmatch(text) or _DECIMAL_COMMA.fullmatch(text):
-        return True
-    return any(grouped.fullmatch(text) for grouped in _GROUPED.values())
 
 
 def given_notation(take: Selection) -> Notation | None:
@@ -62,11 +46,11 @@ def advice_for(cell: str) -> str | None:
         return f"{asked('decimal', ',')} if it is {text.replace(',', '.')}, {asked('thousands', ',')} if it is " + (
             f"{text.replace(',', '')}, as in all files that are compared"
         )
-    for mark, grouped in _GROUPED.items():
+    for mark, grouped in GROUPED.items():
         if grouped.fullmatch(text):
             more = f" and {asked('decimal', ',')}" if mark != "," and "," in text else ""
             return f"{asked('thousands', mark)}{more}"
-    return asked("decimal", ",") if _DECIMAL_COMMA.fullmatch(text) else None
+    return asked("decimal", ",") if DECIMAL_COMMA.fullmatch(text) else None
 
 
 @dataclass(frozen=True)
@@ -90,9 +74,9 @@ def notation_of(cells: Iterable[Cell], separator: str) -> Notation:
             continue
         if _ONE_GROUP.fullmatch(text):
             one_comma, one_dot = (one_comma or cell, one_dot) if "," in text else (one_comma, one_dot or cell)
-        elif _DECIMAL_COMMA.fullmatch(text):
+        elif DECIMAL_COMMA.fullmatch(text):
             comma = comma or cell
-        elif _PLAIN.fullmatch(text):
+        elif PLAIN.fullmatch(text):
             dot = dot or (cell if "." in text else None)
         else:
             raise DecodeError(f"{cell.place} holds {text!r}, with digits in groups: say so with {advice_for(text)}")

@@ -6,12 +6,25 @@ import re
 from collections.abc import Collection
 
 FEWEST = 20  # different numbers, fewer of which may be codes, such as those of ratings
-_NUMBER = re.compile(r"[+-]?(\d{1,3}([., ]\d{3})+|\d*)([.,]\d+|\d\.?)(e[+-]?\d+)?", re.IGNORECASE)
+
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+PLAIN = re.compile(rf"[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}|[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(rf"[+-]?(?:\d+,\d*|,\d+){_EXPONENT}")
+GROUPED = {
+    ",": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?"),
+    ".": re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?"),
+    " ": re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d*)?"),
+    "'": re.compile(r"[+-]?\d{1,3}(?:['\u2019]\d{3})+(?:[.,]\d*)?"),
+    "_": re.compile(r"[+-]?\d{1,3}(?:_\d{3})+(?:[.,]\d*)?"),
+}
 
 
-def is_number(level: str) -> bool:
-    """Whether a text is a number, as 12.50 is, or 1.012,50."""
-    return _NUMBER.fullmatch(level.strip()) is not None
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number in some notation."""
+    text = cell.strip()
+    if PLAIN.fullmatch(text) or DECIMAL_COMMA.fullmatch(text):
+        return True
+    return any(grouped.fullmatch(text) for grouped in GROUPED.values())
 
 
 def has_mostly_numbers(levels: Collection[str]) -> bool:
