@@ -203,7 +203,7 @@ class SampleSets:
             data: rows first: numpy, torch, scipy.sparse, pandas, polars, pyarrow, anndata, nested lists; or the path of
                 a file that the server reads, or of a folder of images. Files are streamed from disk unread; above 64
                 MiB a broken connection is resumed. Columns that a frame drops are not sent.
-            name: a label for people; a file's own by default. The same values under another name are another set.
+            name: a label for people. The same values under another name are another set.
             progress: show a bar; None shows it for large data in a terminal or notebook.
             {reading}
             labels: the one column of a table that is taken, as labels of groups, which may be text.

@@ -43,16 +43,12 @@ LOCKED_SECONDS = 90.0  # ... until the server notices the silence (60 s by defau
 def create_sample_set(
     data: Any, name: str | None, part: SetOptions, progress: bool | None, retries: Retries
 ) -> Flow[SampleSet]:
-    """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet.
-
-    A file that is sent without a name is called by its own.
-    """
+    """Hashes the data, asks for it by digest, and sends it only if the server does not have the same set yet."""
     if is_id(data):
         data = yield from fetched(f"/v1/sample-sets/{requests.identifier(data, 'ss_')}", SampleSet, retries)
     if isinstance(data, SampleSet):
         refuse_to_read_again([data], part)
         return data
-    asked, name = name, Path(data).name if name is None and isinstance(data, str | os.PathLike) else name
     body: Payload = yield Compute(lambda: payload(data, name, **part))
     tell(body.notes)
     with bytes_bar(f"{body.label}: hashing", body.length, progress) as bar:
@@ -60,7 +56,7 @@ def create_sample_set(
     if body.file_name is None and not body.reading:  # what is converted gets another digest
         answer = yield from send(requests.find_sample_set(digest), retries)
         known = answer.read(requests.SampleSetPage).data
-        if (found := next((each for each in known if is_the_same(each, asked, body.columns)), None)) is not None:
+        if (found := next((each for each in known if is_the_same(each, name, body.columns)), None)) is not None:
             return (yield from described(found, name, body, retries))
         if known and body.columns is not None:  # the same values under other names: an array would become that set
             body = yield Compute(lambda: payload(data, name, with_names=True, **part))
@@ -128,6 +124,11 @@ def with_records(data: Iterable[Any], part: Mapping[str, Any], retries: Retries)
     return found
 
 
+def file_name(data: Any) -> str | None:
+    """What a set is called that is sent together with others, or kept by a monitor: as its file, if it is one."""
+    return Path(data).name if isinstance(data, str | os.PathLike) else None
+
+
 def create_each(
     data: Sequence[Any], names: Sequence[str | None], part: Mapping[str, Any], progress: bool | None, retries: Retries
 ) -> Flow[list[SampleSet]]:
@@ -141,7 +142,7 @@ def create_each(
             stored = each
         else:
             how: Any = part if first is None else read_beside(first.reading, first.name, part, each)
-            stored = yield from create_sample_set(each, name, how, progress, retries)
+            stored = yield from create_sample_set(each, name or file_name(each), how, progress, retries)
         made.append(stored if name is None else stored.model_copy(update={"name": name}))
     return made
 

@@ -18,7 +18,7 @@ from wdist_client.options import given, told_apart
 from wdist_client.requests import Request
 from wdist_client.rows.columns import names_of
 from wdist_client.rows.reading import of_more, read_alike
-from wdist_client.uploads import create_sample_set, is_id
+from wdist_client.uploads import create_sample_set, file_name, is_id
 
 if TYPE_CHECKING:
     from wdist_client.contract import Alarm
@@ -130,11 +130,11 @@ def is_file(data: Any) -> bool:
 
 
 def set_id(data: Any, name: str | None, part: Any, progress: bool | None, retries: Retries) -> Flow[str]:
-    """The id of a set: of a stored one, or of the data, which is sent."""
+    """The id of a set: of a stored one, or of the data, which is sent. A file is called by its name."""
     if is_id(data) and not part:  # with options it is looked up, and refused
         found: str = data
         return found
-    stored: SampleSet = yield from create_sample_set(data, name, part, progress, retries)
+    stored: SampleSet = yield from create_sample_set(data, name or file_name(data), part, progress, retries)
     return stored.id
 
 
