@@ -248,7 +248,7 @@ def _as_text(value: object) -> str:
 def load(**given: object) -> Settings:
     """Settings from file and environment, overridden by the options given (None: not given).
 
-    Raises SettingsError, with the variable's name, for anything unknown or out of range.
+    Raises SettingsError, with the name of the variable or of the option, for anything unknown or out of range.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     variables = {name.upper() for name in os.environ if name.upper().startswith(PREFIX)}
@@ -264,10 +264,11 @@ def load(**given: object) -> Settings:
         first = error.errors()[0]
         name, *inside = [str(part) for part in first["loc"]] or [""]
         where = f" {'.'.join(inside)}:" if inside else ""
+        source = f"--{name.replace('_', '-')}" if given.get(name) is not None else f"{PREFIX}{name.upper()}"
         if first["type"] == "extra_forbidden":
             known = set(RetentionSettings.model_fields if len(inside) == 1 else RetentionLimits.model_fields)
             raise SettingsError(f"{PREFIX}{name.upper()}:{where} unknown{_hint(inside[-1], known)}") from None
-        raise SettingsError(f"{PREFIX}{name.upper()}:{where} {first['msg'].removeprefix('Value error, ')}") from None
+        raise SettingsError(f"{source}:{where} {first['msg'].removeprefix('Value error, ')}") from None
     except exceptions.SettingsError as error:  # of a variable that holds a list or a table
         name = str(error).split('"')[1]
         raise SettingsError(f"{PREFIX}{name.upper()} must be JSON, like {_JSON_EXAMPLES.get(name, '[]')}") from None

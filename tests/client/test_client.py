@@ -44,6 +44,12 @@ def remote(server: ServerProcess) -> Iterator[Client]:
         yield connected
 
 
+@pytest.mark.parametrize("end", ["/", "/v1", "/v1/"])
+def test_an_address_may_end_as_documentation_shows_paths(server: ServerProcess, end: str) -> None:
+    with Client(server.url + end) as connected:
+        assert connected.sample_sets.list().data is not None
+
+
 def rows(seed: int, n: int = 300, shift: float = 0.0) -> np.ndarray:
     return (np.random.default_rng(seed).normal(size=(n, 4)) + shift).astype(np.float32)
 

@@ -161,6 +161,11 @@ def test_what_is_refused_is_said(open_page: OpenPage, server: ServerProcess, bat
     page = begin(open_page, server, batches, "refusals", expected=("409", "422"))
     page.get_by_role("button", name="Compare this batch").click()
     expect(alert(page)).to_contain_text("there is no batch")
+    next_batch = zone(page, "Next batch")
+    next_batch.locator("input[type=file]").set_input_files(batches["quiet"])
+    expect(next_batch.get_by_role("button", name="Choose another")).to_be_visible(timeout=PATIENCE_MS)
+    expect(alert(page)).to_have_count(0)  # now there is one
+    next_batch.get_by_role("button", name="Choose another").click()
     update(page, batches["quiet"], 1, at="2026-02-02")
     hand_over(page, batches["quiet"], at="2026-02-09")
     expect(alert(page)).to_contain_text("an earlier update")

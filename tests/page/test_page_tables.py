@@ -237,8 +237,14 @@ def test_one_table_becomes_a_matrix(open_page: OpenPage, tables: dict[str, Path]
     page.get_by_role("button", name="Estimate all pairs").click()
     refusal = page.get_by_role("alert").filter(has_text="a matrix needs at least two sets")
     expect(refusal).to_be_visible()
-    page.get_by_label("Make one set for each value in the column").fill("cut")
-    page.get_by_label("Make one set for each value in the column").press("Tab")  # holds for the file that is there
+    column = page.get_by_label("Make one set for each value in the column")
+    column.fill("cot")
+    column.press("Tab")  # holds for the file that is there
+    expect(page.get_by_text("did you mean 'cut'?")).to_be_visible(timeout=PATIENCE_MS)
+    column.fill("")
+    column.press("Tab")
+    page.get_by_role("button", name="Make one set for each value in cut").click(timeout=PATIENCE_MS)
+    expect(column).to_have_value("cut")
     for name in ("Leave out the column sold", "Leave out rows with a missing value"):
         remedy(page, name).click(timeout=PATIENCE_MS)
     lines = page.locator(".set-list li")

@@ -111,6 +111,17 @@ def test_unknown_settings_are_refused_with_a_hint(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--workers", "-1"), ("--threads", "0")])
+def test_a_value_out_of_range_is_named_as_it_was_given(tmp_path: Path, option: str, value: str) -> None:
+    done = wdist("serve", "--data", str(tmp_path), option, value)
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"wdist: {option}: ")
+    variable = f"WDIST_SERVER_{option.removeprefix('--').upper()}"
+    done = wdist("serve", "--data", str(tmp_path), **{variable: value})
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"wdist: {variable}: ")
+
+
 def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WDIST_SERVER_PORT", "9001")
     monkeypatch.setenv("WDIST_SERVER_ALLOWED_HOSTS", '["a.example", "b.example"]')

@@ -177,6 +177,24 @@ def test_keys_on_the_command_line(tmp_path: Path) -> None:
     assert "key_none" in missing.stderr
 
 
+def test_a_key_is_revoked_by_its_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("laptop", "ci", "ci"):
+        new_key(data, "--role", "admin", "--name", name)
+    revoked = wdist("keys", "revoke", "laptop", "--data", str(data))
+    assert revoked.returncode == 0
+    states = {
+        line.split()[0]: line.split()[3:] for line in wdist("keys", "list", "--data", str(data)).stdout.splitlines()
+    }
+    assert states[revoked.stdout.split()[0]] == ["revoked", "laptop"]
+    twins = [key for key, (_, name) in states.items() if name == "ci"]
+    refused = wdist("keys", "revoke", "ci", "--data", str(data))
+    assert refused.returncode == 2
+    assert all(key in refused.stderr for key in twins)
+    assert wdist("keys", "revoke", twins[0], "--data", str(data)).returncode == 0
+    assert wdist("keys", "revoke", "ci", "--data", str(data)).stdout.split()[0] == twins[1]
+
+
 def test_keys_are_looked_for_only_where_a_server_keeps_them(tmp_path: Path) -> None:
     nowhere = tmp_path / "tpyo"
     empty = tmp_path / "empty"

@@ -134,11 +134,11 @@ def place_of(location: str) -> str:
 
 
 def check_address(base_url: str) -> str:
-    """The address without a trailing slash. Raises OptionError if it is not valid."""
+    """The address without a trailing slash, and without the /v1 of the paths. Raises OptionError if it is not valid."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise OptionError(f'"{base_url}" is not an address of a server: give it like http://127.0.0.1:8000')
-    return base_url.rstrip("/")
+    return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def find_sample_set(digest: bytes) -> Request:

@@ -64,7 +64,7 @@ def show(*, data: DataFolder = None, database_url: DatabaseUrl = None) -> int:
 
 @keys.command
 def revoke(
-    key: Annotated[str, Parameter(name="ID", help="as `wdist keys list` shows it")],
+    key: Annotated[str, Parameter(name="KEY", help="its ID or name, as `wdist keys list` shows them")],
     /,
     *,
     data: DataFolder = None,
@@ -74,7 +74,10 @@ def revoke(
     _check_text(key)
 
     def end(found: Keys, _: Path) -> int:
-        sys.stdout.write(f"{found.revoke(key).id} is revoked\n")
+        called = [one.id for one in found.list() if one.name == key and one.revoked_at is None]
+        if len(called) > 1:
+            return fail(f"{len(called)} keys are called {key!r}: {', '.join(called)}; name one by its ID")
+        sys.stdout.write(f"{found.revoke(called[0] if called else key).id} is revoked\n")
         return 0
 
     return _with_keys(data, database_url, end)

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fetchContract, optionsOf } from "./contract.js";
-import { alertBox, announce, h, stack } from "./dom.js";
+import { alertBox, announce, h, notYet, stack } from "./dom.js";
 import { Slot, dropZone } from "./dropzone.js";
 import { exampleFiles } from "./example.js";
 import { OptionsForm } from "./options.js";
@@ -86,7 +86,7 @@ async function submit(button, message) {
   const missing = slots.find((slot) => !slot.set);
   if (missing) {
     const words = missing.progress === null ? `Choose a file for ${missing.title.toLowerCase()}.` : `${missing.file.name} is still on its way.`;
-    message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, missing.progress === null ? "Drop a file on its box, or take the example." : "Wait until it is uploaded, then press the button again.")));
+    message.replaceChildren(notYet(words, missing.progress === null ? "Drop a file on its box, or take the example." : "Wait until it is uploaded, then press the button again."));
     return;
   }
   if (pair.isBlocked) {

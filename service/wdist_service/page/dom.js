@@ -16,12 +16,17 @@ function fill(element, properties, children) {
 /** An HTML element; a button submits nothing unless it is of that type. Properties starting with "on" are listeners; false and null ones are left out. */
 export const h = (tag, properties, ...children) => fill(document.createElement(tag), tag === "button" ? { type: "button", ...properties } : properties, children);
 
+export const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+
+/** A button beside those that matter more. */
+export const quiet = (onclick, ...words) => h("button", { class: "quiet", onclick }, words);
+
 /** Text for screen readers only. */
 export const hiddenText = (...text) => h("span", { class: "visually-hidden" }, text);
 
-/** A second line in small letters. */
+/** Small letters: beside other words, as a second line, or as a paragraph. */
+export const remark = (...text) => h("span", { class: "small soft" }, text);
 export const under = (...text) => h("span", { class: "small soft block" }, text);
-
 export const small = (...text) => h("p", { class: "small soft" }, text);
 export const note = (...text) => h("p", { class: "note" }, text);
 
@@ -58,9 +63,12 @@ export function announce(text) {
 /** An error with advice on what to do next; `again` adds a retry button. */
 export function alertBox(error, again) {
   const next = error.next ? h("p", { class: "next" }, error.next) : null;
-  const button = again ? h("button", { class: "quiet", onclick: again }, "Try again") : null;
+  const button = again ? quiet(again, "Try again") : null;
   return h("div", { class: "alert", role: "alert" }, h("p", null, h("strong", null, error.title ?? "Something went wrong"), " ", error.message), next, button);
 }
+
+/** Why nothing can be begun yet, and what is to be done first. */
+export const notYet = (words, next) => alertBox({ title: "Not yet:", message: words, next });
 
 /** Calls draw(width) now and whenever the width of the box changes; returns the box. */
 export function responsive(properties, draw) {

@@ -1,7 +1,7 @@
 // The drop zone of one sample set: drop a file, choose one, or pick a set uploaded before.
 
 import * as api from "./api.js";
-import { announce, h, hiddenText, spread, stack, uniqueId } from "./dom.js";
+import { announce, h, hiddenText, quiet, spread, stack, uniqueId } from "./dom.js";
 import { bytes, plural } from "./format.js";
 import { HEADER_BYTES, parseHeader } from "./npy.js";
 import { describeSet, optionText, setDetails } from "./sets.js";
@@ -123,12 +123,12 @@ function sending(slot) {
   slot.onTrouble = (error) => (error ? (text.textContent = "The connection broke off; trying again …") : null);
   show(slot.progress);
   return stack(h("strong", null, slot.file.name), bar, spread(text,
-    h("button", { class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Stop")));
+    quiet(() => (slot.clear(), slot.onChange()), "Stop")));
 }
 
 function chosen(slot, notes) {
   return [h("strong", { class: "file" }, slot.name), ...setDetails(slot.set, slot.reading), ...notes(slot.set),
-    h("button", { class: "quiet", onclick: () => (slot.clear(), slot.onChange()) }, "Choose another", hiddenText(` for ${slot.title}`))];
+    quiet(() => (slot.clear(), slot.onChange()), "Choose another", hiddenText(` for ${slot.title}`))];
 }
 
 function chooser(slot, earlier, take) {

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { badge, STATUS_WORDS } from "./badge.js";
 import { fetchContract, optionsOf } from "./contract.js";
 import { curvePicture } from "./curve.js";
-import { alertBox, announce, card, h, note, small, spread, stack } from "./dom.js";
+import { alertBox, announce, card, h, note, quiet, small, spread, stack } from "./dom.js";
 import { evaluationsView } from "./evaluations.js";
 import { follow, hasEnded } from "./events.js";
 import { duration, figure, percent, plural, when, whole } from "./format.js";
@@ -164,15 +164,15 @@ class EstimateView {
     };
     if (["queued", "running"].includes(record.status)) {
       const finish = h("button", { onclick: act(async () => this.update(await api.finishEstimate(this.id))) }, "Finish now");
-      const stop = h("button", { class: "quiet", onclick: act(async () => this.update(await api.cancelEstimate(this.id))) }, "Cancel");
+      const stop = quiet(act(async () => this.update(await api.cancelEstimate(this.id))), "Cancel");
       return record.status === "running" && !record.finishing ? [finish, stop] : [stop];
     }
     if (!hasEnded(record)) return [];
-    return [h("button", { class: "quiet", onclick: act(async () => {
+    return [quiet(act(async () => {
       if (!confirm("Delete this estimate and its critic? The sample sets stay.")) return;
       await api.deleteEstimate(this.id);
       location.hash = "#/jobs";
-    }) }, "Delete")];
+    }), "Delete")];
   }
 
   /** The curve behind a disclosure of the result; its card goes. */

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { badge } from "./badge.js";
-import { alertBox, announce, h, heads, hiddenText, rowHead, save, small, under } from "./dom.js";
+import { alertBox, announce, h, heads, hiddenText, rowHead, save, sleep, small, under } from "./dom.js";
 import { hasEnded } from "./events.js";
 import { bytes, when, whole } from "./format.js";
 import { cell, lineButton } from "./listing.js";
@@ -40,7 +40,7 @@ export function evaluationsView(id, signal) {
   async function follow() {
     while (!signal.aborted) {
       if (await draw().catch(() => false)) return; // whatever failed is tried again
-      await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+      await sleep(POLL_SECONDS);
     }
   }
   follow();

@@ -1,13 +1,13 @@
 // Follows an estimate by server-sent events, read with fetch because EventSource cannot send a key. Falls back to polling.
 
 import * as api from "./api.js";
+import { sleep } from "./dom.js";
 
 const ENDED = new Set(["succeeded", "failed", "canceled"]);
 const SILENT_SECONDS = 3; // after which the server is asked whether it is there; trainers report more often
 const PAUSES_SECONDS = [0.3, 0.5, 1, 2, 4];
 
 export const hasEnded = (estimate) => ENDED.has(estimate.status);
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 /** Events {id, event, data} of a text/event-stream response. */
 async function* parse(response) {

@@ -1,7 +1,7 @@
 // All figures of a matrix as a table, and as files: CSV, JSON, and the picture as SVG.
 
 import { warningBox } from "./advice.js";
-import { h, heads, rowHead, s, save, scrollBox, small } from "./dom.js";
+import { h, heads, quiet, rowHead, s, save, scrollBox, small } from "./dom.js";
 import { figure, percent, plural, roundedDown, roundedUp } from "./format.js";
 import { cellOf, linesOf, pairsOf } from "./heat.js";
 import { struck } from "./withdrawn.js";
@@ -11,7 +11,7 @@ const FIGURES = ["value", "lower_bound", "upper_bound", "simultaneous_lower_boun
 /** The card below a finished matrix; `more` are elements that stand before its buttons. */
 export function figuresCard(batch, state, [before, ...buttons]) {
   const { matrix } = state;
-  const file = (words, kind, make) => h("button", { class: "quiet", onclick: () => save(new Blob([make()], { type: kind }), `${batch.id}.${words.toLowerCase()}`) }, `Save as ${words}`);
+  const file = (words, kind, make) => quiet(() => save(new Blob([make()], { type: kind }), `${batch.id}.${words.toLowerCase()}`), `Save as ${words}`);
   const details = h("details", { ontoggle: () => details.children.length === 1 && details.append(table(state)) }, h("summary", null, "All figures"));
   return h("section", { class: "card stack", "aria-label": "Figures" }, before, toMind(state), h("div", { class: "files" }, file("CSV", "text/csv", () => csv(state)), file("JSON", "application/json", () => JSON.stringify({ ...batch, matrix: { ...matrix, row_names: state.rows, column_names: state.columns } }, null, 1)), file("SVG", "image/svg+xml", () => svg(state)), buttons), details);
 }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { unitsOf } from "./asked.js";
-import { alertBox, announce, h, rowHead, under } from "./dom.js";
+import { alertBox, announce, h, quiet, rowHead, sleep, under } from "./dom.js";
 import { badge } from "./badge.js";
 import { hasEnded } from "./events.js";
 import { bytes, duration, percent, plural, roundedDown, roundedUp, typeName, unbroken, when } from "./format.js";
@@ -23,9 +23,9 @@ export async function showJobs(main, signal) {
   const jobs = new Listing("Estimates", ["Compare", "Estimate", "Asked", "Answer", "State", ""], api.estimates, (job) => jobRow(job, { names, act, tick: tick(job), untick: () => ticked.delete(job.id), isTicked: ticked.has(job.id) }));
   const sets = new Listing("Sample sets", ["Name", "Content", "Size", "Uploaded", ""], api.sampleSets, (set) => setRow(set, act));
   const batches = new Listing("Matrices and batches", ["Batch", "State", "Done", "Started", ""], api.batches, (batch) => batchRow(batch, names, act));
-  const compare = h("button", { class: "quiet", onclick: () => {
+  const compare = quiet(() => {
     if (isReady()) location.hash = `#/runs/${[...ticked].join(",")}`;
-  } });
+  });
   // Ticks outlast a search, so that runs can be found one after the other.
   const tick = (job) => ({ target }) => (ticked[target.checked ? "add" : "delete"](job.id), count());
   const isReady = () => ticked.size > 1 && ticked.size < 5;
@@ -83,7 +83,7 @@ export async function showJobs(main, signal) {
   main.append(h("h1", null, "Jobs"), h("div", { class: "search", role: "search" }, search, state), message, jobs.element, batches.element, sets.element);
   await refresh();
   while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+    await sleep(POLL_SECONDS);
     const isBusy = [...jobs.entries.values()].some((job) => !hasEnded(job));
     if (signal.aborted || !isBusy || document.hidden) continue;
     for (const listing of [jobs, batches]) await listing.load().then(show, () => {}); // retried on the next poll

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fetchContract } from "./contract.js";
-import { alertBox, announce, h, hiddenText, spread, stack, uniqueId } from "./dom.js";
+import { alertBox, announce, h, hiddenText, notYet, quiet, remark, sleep, spread, stack, uniqueId } from "./dom.js";
 import { plural } from "./format.js";
 import { figuresCard } from "./exports.js";
 import { heatMap, pairsOf } from "./heat.js";
@@ -10,7 +10,7 @@ import { renamable } from "./names.js";
 import { OptionsForm } from "./options.js";
 import { rankingCard } from "./ranking.js";
 import { list } from "./pair.js";
-import { ReadingForm } from "./reading.js";
+import { ReadingForm, textColumns } from "./reading.js";
 import { columnsIn, describeSet, nameOf, optionText } from "./sets.js";
 import { uploadFile } from "./upload.js";
 import { runBatchAgain, withdrawnNotice } from "./withdrawn.js";
@@ -65,7 +65,7 @@ function dropMany(onFiles, earlier) {
     event.target.value = "";
   } });
   const box = h("div", { class: "drop", role: "region", "aria-label": "Files" }, h("div", { class: "chooser" }, input, h("label", { for: input.id, class: "button" }, "Choose files"),
-    h("span", { class: "soft small" }, "or drop them here, all with the same columns"), earlier));
+    remark("or drop them here, all with the same columns"), earlier));
   box.addEventListener("dragover", () => box.classList.add("over"));
   box.addEventListener("dragleave", () => box.classList.remove("over"));
   box.addEventListener("drop", (event) => {
@@ -136,27 +136,30 @@ function toFront(key, draw) {
 }
 
 function setLine(key, entry, draw) {
-  const remove = h("button", { class: "quiet", onclick: () => {
+  const remove = quiet(() => {
     entry.abort?.abort();
     entries.delete(key);
     draw();
-  } }, "Remove", hiddenText(` ${entry.name}`));
+  }, "Remove", hiddenText(` ${entry.name}`));
   let state = null;
-  if (entry.error) state = reading.refusal(entry.error);
-  else if (entry.set) state = h("span", { class: "soft small" }, describeSet(entry.set), entry.set.notes?.map((note) => h("span", { class: "block" }, reading.inWords(note))));
+  if (entry.error) state = stack(reading.refusal(entry.error), entry.by ? null : splits(entry.error, draw));
+  else if (entry.set) state = remark(describeSet(entry.set), entry.set.notes?.map((note) => h("span", { class: "block" }, reading.inWords(note))));
   else {
     state = h("progress", { max: 1, value: entry.progress, "aria-label": `Sending ${entry.name}` });
     entry.show = (share) => (state.value = share);
   }
   const isFirst = entries.keys().next().value === key;
-  const first = !isFirst && entry.set && h("button", { class: "quiet", onclick: () => toFront(key, draw) }, "Put first", hiddenText(` ${entry.name}`));
+  const first = !isFirst && entry.set && quiet(() => toFront(key, draw), "Put first", hiddenText(` ${entry.name}`));
   return h("li", null, h("strong", null, entry.name), h("div", null, state), h("span", { class: "row-end" }, first, remove));
 }
+
+/** Buttons that split the files by a column of text which a refusal names. */
+const splits = (error, draw) => [...textColumns(error.detail ?? "")].filter(([, kind]) => kind === "categories").map(([name]) => h("button", { onclick: () => readAgain(draw, (split.value = name)) }, `Make one set for each value in ${name}`));
 
 async function submit(button, message) {
   if (button.getAttribute("aria-disabled")) return;
   const chosen = [...entries.values()].filter((entry) => entry.set);
-  const refuse = (words, next) => message.replaceChildren(alertBox(new api.ApiError("Not yet:", words, next)));
+  const refuse = (words, next) => message.replaceChildren(notYet(words, next));
   if ([...entries.values()].some((entry) => !entry.set && !entry.error)) return refuse("a file is still on its way.", "Wait until it is uploaded, then press the button again.");
   if (chosen.length < 2) return refuse("a matrix needs at least two sets.", "Choose more files, or name the column that tells the populations of one apart.");
   const isComparison = options.fields.get("compare").read();
@@ -187,7 +190,7 @@ function otherColumns(chosen) {
   const odd = names.findIndex((each) => each && names[0] && each.join("\n") !== names[0].join("\n"));
   if (odd < 0) return null;
   const shared = names[0].filter((name) => names.every((each) => !each || each.includes(name)));
-  const box = alertBox(new api.ApiError("Not yet:", `${chosen[0].name} and ${chosen[odd].name} differ in their columns.`));
+  const box = notYet(`${chosen[0].name} and ${chosen[odd].name} differ in their columns.`);
   const act = h("button", { onclick: () => (reading.only(shared), reading.again()) }, `Compare what they share: ${list(shared)}`);
   if (shared.length) box.append(chosen.every(({ file }) => file) ? h("div", { class: "remedies" }, act) : h("p", null, "Choose files, not earlier sets."));
   return box;
@@ -225,7 +228,7 @@ export async function showBatch(main, signal, id) {
     if (isOver && said === false) announce("The matrix is finished.");
     said = isOver;
     if (isOver) return more.replaceWith(figuresCard(batch, state, [await failures(state), h("button", { onclick: () => again(batch).catch(trouble) }, "Do this again")]));
-    await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+    await sleep(POLL_SECONDS);
   }
 }
 

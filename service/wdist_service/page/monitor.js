@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { badge } from "./badge.js";
 import { fetchContract } from "./contract.js";
-import { alertBox, announce, card, h, option, rowHead, save, spread, under, uniqueId } from "./dom.js";
+import { alertBox, announce, card, h, notYet, option, quiet, remark, rowHead, save, sleep, spread, under, uniqueId } from "./dom.js";
 import { dropZone, Slot } from "./dropzone.js";
 import { hasEnded } from "./events.js";
 import { figure, percent, plural, when, whole } from "./format.js";
@@ -24,7 +24,7 @@ export async function showMonitor(main, signal, id) {
   const view = new MonitorView(main, id, contract, reference, sets.data);
   await view.refresh();
   while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, 1000 * (view.isBusy ? POLL_SECONDS.busy : POLL_SECONDS.idle)));
+    await sleep(view.isBusy ? POLL_SECONDS.busy : POLL_SECONDS.idle);
     if (!signal.aborted && !document.hidden) await view.refresh(signal).catch(() => {}); // retried on the next poll
   }
 }
@@ -64,7 +64,7 @@ class MonitorView {
     this.title.textContent = monitor.name;
     this.state.replaceChildren(...stateBadge(monitor).flat().filter(Boolean), ` against ${monitor.reference}, ${plural(monitor.reference_rows, "row")} · ${percent(monitor.confidence)} confidence for all updates together · tolerance ${figure(monitor.tolerance, 3)} · epoch ${whole(monitor.epoch)}${monitor.units ? ` · units: ${monitor.units}` : ""}`);
     this.alarms.replaceChildren(...[alarmList("Alarms that are on", monitor.alarms)].filter(Boolean));
-    const button = (words, work) => h("button", { class: "quiet", onclick: () => this.#act(work) }, words);
+    const button = (words, work) => quiet(() => this.#act(work), words);
     const isPaused = monitor.status === "paused";
     const keep = (words, format) => button(words, async () => save(await api.exported(this.id, format), `${monitor.name}.${format}`));
     this.actions.replaceChildren(button(isPaused ? "Resume" : "Pause", () => api.changeMonitor(this.id, { paused: !isPaused })), keep("Export CSV", "csv"), keep("Export JSON lines", "jsonl"),
@@ -129,12 +129,12 @@ class MonitorView {
     const zone = dropZone(slot, () => sets.filter(({ id }) => id !== this.reference.id), ([file]) => slot.take(file));
     const at = h("input", { type: "text", id: uniqueId("at"), autocomplete: "off", placeholder: "2026-01-31, or a number" });
     const submit = (work) => this.#act(async () => {
-      if (!slot.set) throw new api.ApiError("Not yet:", "there is no batch.", slot.progress === null ? "Choose its file first." : "Wait until it is uploaded.");
+      if (!slot.set) return this.message.replaceChildren(notYet("there is no batch.", slot.progress === null ? "Choose its file first." : "Wait until it is uploaded, then press the button again."));
       await work(slot.set.id);
       slot.clear();
       slot.redraw();
     });
-    slot.onChange = () => slot.redraw();
+    slot.onChange = () => (this.message.replaceChildren(), slot.redraw());
     reading.again = () => slot.again();
     const compare = (batch) => api.createUpdate(this.id, { batch, ...(at.value.trim() && { at: timeOf(at.value.trim()) }) }).then(() => announce("The batch has been accepted."));
     const begin = async (reference) => {
@@ -144,8 +144,8 @@ class MonitorView {
       announce("A new epoch has begun.");
     };
     return h("form", { class: "card", novalidate: true, onsubmit: (event) => (event.preventDefault(), submit(compare)) }, zone, reading.element,
-      option(h("label", { for: at.id }, "Time of the batch"), at, h("span", { class: "small soft" }, "May be left empty. Batches come in the order of their times.")),
-      h("div", { class: "row-end actions" }, h("button", { class: "quiet", onclick: () => submit(begin) }, "Make it the new reference"), h("button", { type: "submit", class: "primary" }, "Compare this batch")));
+      option(h("label", { for: at.id }, "Time of the batch"), at, remark("May be left empty. Batches come in the order of their times.")),
+      h("div", { class: "row-end actions" }, quiet(() => submit(begin), "Make it the new reference"), h("button", { type: "submit", class: "primary" }, "Compare this batch")));
   }
 }
 

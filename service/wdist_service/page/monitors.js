@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fetchContract } from "./contract.js";
-import { alertBox, announce, h, option, rowHead, uniqueId } from "./dom.js";
+import { alertBox, announce, h, notYet, option, rowHead, sleep, uniqueId } from "./dom.js";
 import { dropZone, Slot } from "./dropzone.js";
 import { when } from "./format.js";
 import { cell, Listing } from "./listing.js";
@@ -30,7 +30,7 @@ export async function showMonitors(main, signal) {
   listing.draw();
   main.append(await beginForm());
   while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+    await sleep(POLL_SECONDS);
     if (!signal.aborted && !document.hidden) await listing.load().then(() => listing.draw(), () => {}); // retried on the next poll
   }
 }
@@ -45,13 +45,13 @@ async function beginForm() {
   const reading = new ReadingForm(contract);
   const slot = new Slot("source", "Reference", "what every batch is compared with", reading);
   const zone = dropZone(slot, () => earlier, ([file]) => slot.take(file), () => [identifiers([slot], reading)].filter(Boolean));
-  slot.onChange = () => slot.redraw();
+  slot.onChange = () => (message.replaceChildren(), slot.redraw());
   reading.again = () => slot.again();
   const name = h("input", { type: "text", id: uniqueId("name"), maxlength: 200, autocomplete: "off" });
   const message = h("div");
   const submit = async (event) => {
     event.preventDefault();
-    if (!slot.set) return message.replaceChildren(alertBox(new api.ApiError("Not yet:", "a monitor needs a reference.", "Choose its file above.")));
+    if (!slot.set) return message.replaceChildren(notYet("a monitor needs a reference.", slot.progress === null ? "Choose its file above." : "Wait until it is uploaded, then press the button again."));
     const values = options.read();
     if (!values) return null;
     try {

@@ -1,6 +1,6 @@
 // Names that are changed where they stand.
 
-import { h, hiddenText } from "./dom.js";
+import { h, hiddenText, quiet } from "./dom.js";
 
 /** Content with a button that makes it a field for its name. save(name) stores it; null: no name. */
 export function renamable(content, name, save) {
@@ -14,7 +14,7 @@ export function renamable(content, name, save) {
       event.preventDefault();
       back();
       save(input.value.trim() || null);
-    } }, input, h("button", { type: "submit", class: "quiet" }, "Save"), h("button", { class: "quiet", onclick: back }, "Cancel")));
+    } }, input, h("button", { type: "submit", class: "quiet" }, "Save"), quiet(back, "Cancel")));
     input.select();
   }
   shown();

@@ -1,7 +1,7 @@
 // The options of an estimate: four as a sentence in the page's own words, the others as the contract describes them.
 
 import { boundsOf, optionsOf, valuesOf } from "./contract.js";
-import { h, stack } from "./dom.js";
+import { h, remark, stack } from "./dom.js";
 import { choiceField, fieldOf, mark, numberField, Refused } from "./fields.js";
 import { percent } from "./format.js";
 
@@ -81,7 +81,7 @@ export class OptionsForm {
     return h("details", null, h("summary", null, "More options"), h("div", { class: "option-grid" }, rest.map(([{ name, label, help }, field]) => {
       const control = this.#add(name, field);
       control.removeAttribute("aria-label");
-      return h("div", { class: "option" }, h("label", { for: control.id }, label), control, h("span", { class: "small soft" }, help));
+      return h("div", { class: "option" }, h("label", { for: control.id }, label), control, remark(help));
     })));
   }
 

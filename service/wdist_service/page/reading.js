@@ -1,7 +1,7 @@
 // How files are read: a form of the parameters of an upload, and buttons that do what a refusal advises.
 
 import { endingsOf, parametersOf } from "./contract.js";
-import { alertBox, h, small, stack } from "./dom.js";
+import { alertBox, h, remark, small, stack } from "./dom.js";
 import { fieldOf, textFieldOf } from "./fields.js";
 import { plural } from "./format.js";
 
@@ -28,7 +28,7 @@ const SEVERAL = /holds \d+ arrays \((.*)\); choose|has \d+ sheets \((.*)\): choo
 const IMAGE = /\.(png|jpe?g|gif|bmp|webp|tiff?)$/i;
 
 /** The columns that a refusal says hold text, and what each could be declared as: "categories", "dates", or nothing. */
-function textColumns(text) {
+export function textColumns(text) {
   const [detail] = text.split(ALL);
   const named = Object.fromEntries([...detail.matchAll(ADVICE)].map(([, option, value]) => [option, decoded(value)]));
   if (!TEXT.test(detail) || !named.drop) return new Map();
@@ -61,7 +61,7 @@ export class ReadingForm {
 
   #line({ label, help }, { control }) {
     control.removeAttribute("aria-label");
-    return h("div", { class: "option" }, h("label", { for: control.id }, label), control, h("span", { class: "small soft" }, help));
+    return h("div", { class: "option" }, h("label", { for: control.id }, label), control, remark(help));
   }
 
   /** Shows beside the title how many options are set. */

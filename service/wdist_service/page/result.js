@@ -2,7 +2,7 @@
 
 import { adviceButtons, explanations, warningBox } from "./advice.js";
 import * as api from "./api.js";
-import { alertBox, h, save, stack } from "./dom.js";
+import { alertBox, h, quiet, save, stack } from "./dom.js";
 import { figureTable } from "./figures.js";
 import { figure } from "./format.js";
 import { comparisonPicture } from "./interval.js";
@@ -35,14 +35,14 @@ function biasNote({ null_baseline: baseline, lower_bound: lower }) {
 function downloads(estimate) {
   const path = `/v1/estimates/${estimate.id}`;
   const trouble = h("div");
-  const file = (words, name, load) => h("button", { class: "quiet", onclick: async () => {
+  const file = (words, name, load) => quiet(async () => {
     trouble.replaceChildren();
     try {
       save(await load(), name);
     } catch (error) {
       trouble.replaceChildren(alertBox(error));
     }
-  } }, words);
+  }, words);
   const isOld = (estimate.result.method_version ?? 1) === 1;
   const note = isOld && h("p", { class: "note" }, "The certificate has format 1, which wdist verify refuses: run the estimate again for one that it checks.");
   return stack(note, h("div", { class: "files" },

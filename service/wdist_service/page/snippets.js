@@ -1,6 +1,6 @@
 // Code that repeats the current estimate: Python, the command line, curl.
 
-import { announce, copy, h, spread, stack, uniqueId } from "./dom.js";
+import { announce, copy, h, quiet, spread, stack, uniqueId } from "./dom.js";
 import { hasKey, server } from "./api.js";
 import { nameOf } from "./sets.js";
 
@@ -59,12 +59,12 @@ export function tabs(entries) {
     choose(next);
     buttons[next].focus();
   } }, buttons);
-  const done = h("button", { class: "quiet", onclick: async () => {
+  const done = quiet(async () => {
     await copy(panel.textContent);
     done.textContent = "Copied";
     announce("Copied.");
     setTimeout(() => (done.textContent = "Copy"), 1500);
-  } }, "Copy");
+  }, "Copy");
   function choose(chosen) {
     buttons.forEach((button, i) => {
       button.setAttribute("aria-selected", String(i === chosen));

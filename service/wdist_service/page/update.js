@@ -3,7 +3,7 @@
 import { warningBox } from "./advice.js";
 import * as api from "./api.js";
 import { columnList } from "./columns.js";
-import { alertBox, figureHead, h, rowHead, spread } from "./dom.js";
+import { alertBox, figureHead, h, remark, rowHead, spread } from "./dom.js";
 import { figure, percent, roundedDown, unbroken } from "./format.js";
 import { intervalPicture } from "./interval.js";
 import { fetchRows, imageShape } from "./rows.js";
@@ -17,7 +17,7 @@ const SHOWN_ROWS = 12;
 export function updateView(monitor, record) {
   const { figures } = record;
   const isSaidAbove = JSON.stringify(figures.alarms) === JSON.stringify(monitor.alarms); // as those that are on
-  return [spread(h("h2", null, updateName(figures)), h("span", { class: "soft small" }, figures.name ?? "")),
+  return [spread(h("h2", null, updateName(figures)), remark(figures.name ?? "")),
     h("p", { class: "lead distance" }, unbroken(figures.meaning)), alarmList("Alarms after this update", isSaidAbove ? [] : figures.alarms),
     intervalPicture({ ...figures, lower_bound: figures.series_lower_bound, upper_bound: figures.series_upper_bound }), warningBox(figures.warnings.map(inWords)), columnsOf(monitor, figures), rowsOf(monitor, record),
     h("details", null, h("summary", null, "All figures of this update"), numbers(monitor, figures))].filter(Boolean);

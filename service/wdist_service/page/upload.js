@@ -2,6 +2,7 @@
 // the tus protocol, so that a broken connection costs one part and not the whole file.
 
 import * as api from "./api.js";
+import { sleep } from "./dom.js";
 
 const PART_BYTES = 8 * 2 ** 20;
 const PAUSES_SECONDS = [0.5, 1, 2, 4, 8, 15];
@@ -47,7 +48,7 @@ class Resumable {
       const isPassing = error.status === 0 || error.status >= 500 || [408, 409, 423, 429].includes(error.status);
       if (this.signal?.aborted || !isPassing || this.failures >= PAUSES_SECONDS.length) throw error;
       this.onTrouble?.(error);
-      await new Promise((resolve) => setTimeout(resolve, 1000 * PAUSES_SECONDS[this.failures]));
+      await sleep(PAUSES_SECONDS[this.failures]);
       this.failures += 1;
     }
   }

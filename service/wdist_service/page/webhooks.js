@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { badge } from "./badge.js";
 import { optionsOf, fetchContract } from "./contract.js";
-import { alertBox, announce, h, option, rowHead, under, uniqueId } from "./dom.js";
+import { alertBox, announce, h, option, quiet, rowHead, sleep, under, uniqueId } from "./dom.js";
 import { when } from "./format.js";
 import { cell, lineButton, Listing } from "./listing.js";
 
@@ -33,7 +33,7 @@ function acting(refresh) {
 
 async function poll(signal, refresh) {
   while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_SECONDS));
+    await sleep(POLL_SECONDS);
     if (!signal.aborted && !document.hidden) await refresh().catch(() => {}); // retried on the next poll
   }
 }
@@ -82,7 +82,7 @@ export async function showWebhook(main, signal, id) {
     log.draw();
   }
   const { message, act } = acting(refresh);
-  const button = (words, said, work) => h("button", { class: "quiet", onclick: () => act(said, work) }, words);
+  const button = (words, said, work) => quiet(() => act(said, work), words);
   function heading(webhook) {
     const isOn = webhook.status === "enabled";
     return [h("h1", { class: "pair" }, webhook.url), h("p", null, stateBadge(webhook), ` ${webhook.events.join(", ")}`), webhook.description && h("p", { class: "soft" }, webhook.description),

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { columnList, columnName } from "./columns.js";
-import { alertBox, card, h, rowHead, scrollBox, small, stack } from "./dom.js";
+import { alertBox, card, h, remark, rowHead, scrollBox, small, stack } from "./dom.js";
 import { figure, percent, short, whole } from "./format.js";
 import { histogramPicture } from "./histogram.js";
 import { fetchRows, imageShape, thumbnail } from "./rows.js";
@@ -89,7 +89,7 @@ function gallery(entries, image, { source, target }) {
   const range = [source, target].filter(({ deleted }) => !deleted).map(({ statistics: { min, max } }) => [min, max]);
   const ends = [Math.min(...range.map(([low]) => low)), Math.max(...range.map(([, high]) => high))];
   return h("ul", { class: "gallery" }, entries.map(({ index, score, values }) =>
-    h("li", null, thumbnail(values, image, ends, `Image ${index}, score ${figure(score, 3)}`), h("span", { class: "small soft" }, `row ${whole(index)}`, h("span", { class: "block" }, figure(score, 3))))));
+    h("li", null, thumbnail(values, image, ends, `Image ${index}, score ${figure(score, 3)}`), remark(`row ${whole(index)}`, h("span", { class: "block" }, figure(score, 3))))));
 }
 
 /** A table of rows. The first columns of `ranking` are shown, and values that are unusual in the other set are marked. */
