@@ -15,13 +15,13 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from wdist_service.database import Database, file_of
+from wdist_service.database import Database, clock_of, file_of
 from wdist_service.errors import StorageUnavailableError
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.storage.durable import write_durably
 from wdist_service.storage.files import Storage, is_disk_full
 from wdist_service.storage.references import named, names_any
-from wdist_service.tables import ApiKey, Property
+from wdist_service.tables import ApiKey, Holder, Property
 
 log = logging.getLogger("wdist.storage")
 EX_CONFIG = 78  # sysexits.h: do not start the process again
@@ -29,6 +29,10 @@ EX_UNAVAILABLE = 69
 _LOCK = "f" * 64  # no content has this sha256: held while a property is created, so that two first starts agree
 _SAMPLE = 500
 _MIN_SECRET = 32
+_RUNNING_SECONDS = 60  # since the last beat of a process; beat_seconds is at most that
+_SHARED = (
+    "Hosts that share a database share a bucket (WDIST_SERVER_STORAGE_URL) or a data directory (WDIST_SERVER_DATA)"
+)
 _ADOPT = "`wdist doctor --adopt-storage` binds this storage to this database and removes nothing"
 
 
@@ -36,20 +40,20 @@ def check_storage(database: Database, storage: Storage) -> None:
     """Bind the storage to the database at their first start.
 
     They belong together if both are new, or if the database names content that the storage has. Otherwise jobs would
-    not find their data here, and what this database does not know would be taken for leftovers. Raises SettingsError.
+    not find their data here, and what this database does not know would be taken for leftovers. A database that names
+    nothing yet may change to a new storage, unless servers run on it with another one. Raises SettingsError.
     """
     with database.write() as session:
         database.hold(session, _LOCK)
         known, written = _value(session, "storage"), storage.read_identity()
         if known is None or written is None:
             _check_content(session, storage)
+            if known is not None and not storage.sample(1):
+                _check_nobody_runs(session, storage)
+                known = None  # the storage that it had must not pass for this one later
             _bind(session, storage, known, written)
         elif known != written:
-            raise SettingsError(
-                f"the storage in {storage.where} is not the one that belongs to the database. Hosts that share a "
-                "database share a bucket (WDIST_SERVER_STORAGE_URL) or a data directory (WDIST_SERVER_DATA). If the "
-                f"right one is lost: {_ADOPT}"
-            )
+            raise SettingsError(f"{_not_its_own(storage)}. {_SHARED}. If the right one is lost: {_ADOPT}")
 
 
 def _check_content(session: Session, storage: Storage) -> None:
@@ -65,6 +69,20 @@ def _check_content(session: Session, storage: Storage) -> None:
             f"the storage in {storage.where} is empty, and this database names files. Start with the storage that they "
             f"are in (WDIST_SERVER_STORAGE_URL, WDIST_SERVER_DATA). If it is lost: {_ADOPT}"
         )
+
+
+def _check_nobody_runs(session: Session, storage: Storage) -> None:
+    """Raise SettingsError while servers or workers run on the database: this new storage is not theirs."""
+    living = select(Holder.id).where(Holder.beat_at > clock_of(session) - _RUNNING_SECONDS).limit(1)
+    if session.execute(living).first() is not None:
+        raise SettingsError(
+            f"{_not_its_own(storage)}: servers that run on it have another one. {_SHARED}. To change it for all of "
+            f"them, end them first; one that was killed counts as running for {_RUNNING_SECONDS} seconds"
+        )
+
+
+def _not_its_own(storage: Storage) -> str:
+    return f"the storage in {storage.where} is not the one that belongs to the database"
 
 
 def _bind(session: Session, storage: Storage, known: str | None, written: str | None) -> None:

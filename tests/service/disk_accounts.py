@@ -15,9 +15,10 @@ _OWN = {"identity", "secret", "serve.lock", "wdist.sqlite", "wdist.sqlite-wal", 
 _ENDED = ("succeeded", "failed", "canceled")
 
 
-def until_clean(server: Server, hosts: Sequence[Path] = (), seconds: float = 30.0) -> None:
+def until_clean(server: Server, hosts: Sequence[Path] = (), seconds: float = 90.0) -> None:
     """Wait until nothing lies in the server's data directory, those of other hosts and the bucket that no row names.
 
+    A bucket is swept every 60 intervals of maintenance: each half minute, where these take half a second.
     Fails at once if something is missing that a row names, and names what is left over in the end.
     """
     deadline = time.monotonic() + seconds

@@ -20,12 +20,13 @@ from wdist_service.errors import StorageUnavailableError
 from wdist_service.installation import adopt_storage, check_storage, is_bound, watch_storage
 from wdist_service.maintenance import content
 from wdist_service.maintenance.content import sweep, sweep_problem
+from wdist_service.queue.leases import Leases
 from wdist_service.settings import Settings, SettingsError, load
 from wdist_service.storage.damage import DamagedError
 from wdist_service.storage.files import Storage
 from wdist_service.storage.objects import open_storage
 from wdist_service.storage.references import discard_unused
-from wdist_service.tables import LOCAL_TENANT, SampleSet, Tenant
+from wdist_service.tables import LOCAL_TENANT, Role, SampleSet, Tenant
 
 MakeServer = Callable[..., Server]
 
@@ -118,6 +119,28 @@ def test_an_empty_storage_under_a_database_with_rows_is_refused(
         check_storage(database, storage)
     with opened(settings) as (database, storage), pytest.raises(SettingsError, match="belongs to the database"):
         check_storage(database, storage)
+
+
+def test_a_database_that_names_nothing_may_change_to_a_new_storage_while_nobody_runs(
+    settings: Settings, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    new: dict[str, object] = {"data": tmp_path / "new", "database_url": settings.url}
+    if settings.storage_url is not None:
+        server: S3Server = request.getfixturevalue("s3_server")
+        new |= {"storage_url": server.settings()["storage_url"]}
+    with opened(settings) as (database, storage), opened(settings, **new) as (_, other):
+        check_storage(database, storage)
+        leases = Leases(database, "api_1", Role.API)
+        leases.declare("host/api0")
+        with pytest.raises(SettingsError, match=r"not the one that belongs.*servers that run on it.*end them first"):
+            check_storage(database, other)
+        assert other.read_identity() is None
+        assert is_bound(database, storage)
+        leases.leave()
+        check_storage(database, other)
+        assert is_bound(database, other)
+        with pytest.raises(SettingsError, match="not the one that belongs"):
+            check_storage(database, storage)
 
 
 def test_of_two_empty_databases_on_one_storage_one_may_go_on(settings: Settings) -> None:

@@ -132,9 +132,11 @@ def test_ten_thousand_events_for_a_receiver_that_is_down(office: Post, sending: 
     webhook = office.register(dead.url("/ok"))
     office.happen(1)
     office.until(lambda: office.row(webhook).failures)
-    started = time.monotonic()
+    started, rest = time.monotonic(), office.row(webhook).resting_until
     office.happen(10_000, 1)
-    assert office.count(webhook, Job.due_at <= office.row(webhook).resting_until - 0.01) == 0
+    assert (
+        office.count(webhook, Job.due_at <= rest - 0.01) == 0
+    )  # the rest may have ended since, and a longer one begun
     (tmp_path / "other").mkdir()
     with Receiver(tmp_path / "other") as receiver:
         other = office.register(receiver.url("/ok"))

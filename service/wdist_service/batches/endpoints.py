@@ -38,8 +38,9 @@ from wdist_service.http.routes import BoundedRoute
 from wdist_service.http.schemas import Page, Renaming, page_of
 from wdist_service.keys.caller import CallerDep, check_still_allowed
 from wdist_service.tables import Batch, Estimate
+from wdist_service.text import TEXT
 
-SetName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+SetName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=TEXT)]
 router = APIRouter(
     prefix="/v1/batches",
     tags=["batches"],

@@ -18,7 +18,7 @@ from wdist_service.batches.service import (
     status_of,
 )
 from wdist_service.estimates.schemas import Label, Metadata, Options, Priority, SetId, StatusName
-from wdist_service.http.schemas import JobName, View, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import GivenName, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Batch
 
 _EXAMPLE: list[JsonValue] = [
@@ -58,7 +58,7 @@ class BatchRequest(Options):
         },
     )
 
-    name: JobName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
+    name: GivenName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
     pairs: Annotated[list[PairRequest], Field(min_length=1, max_length=MAX_PAIRS)] | None = None
     matrix: Annotated[list[SetId], Field(min_length=2, max_length=_MAX_SETS)] | None = Field(
         default=None, description="Every pair of these sets."

@@ -25,6 +25,7 @@ from wdist_service.http.routes import BoundedRoute, runs_in
 from wdist_service.http.schemas import Page, Renaming, page_of
 from wdist_service.keys.caller import Caller, CallerDep
 from wdist_service.tables import TERMINAL, Artifact, Estimate, Event, Status
+from wdist_service.text import TEXT
 
 router = APIRouter(
     prefix="/v1/estimates",
@@ -33,7 +34,9 @@ router = APIRouter(
     route_class=BoundedRoute,
 )
 log = logging.getLogger("wdist.api")
-MetadataFilter = Annotated[str, StringConstraints(max_length=600, pattern=r'^[^:"\x00-\x1f]{1,64}:')]
+MetadataFilter = Annotated[
+    str, StringConstraints(max_length=600, pattern=rf'^[^:"\x00-\x1f\x7f-\x9f]{{1,64}}:{TEXT[1:]}')
+]
 _CRITIC = FILE | {200: {"content": {**FILE[200]["content"], "application/json": {"schema": {"type": "object"}}}}}
 _NOTE = {"Wdist-Note": {"schema": {"type": "string"}, "description": "What to know before the file is used."}}
 _CERTIFICATE = FILE | {200: {**FILE[200], "headers": _NOTE}}

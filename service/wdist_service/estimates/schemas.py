@@ -14,7 +14,7 @@ from wdist.definitions.figures import Figures
 from wdist.definitions.forms import words
 from wdist.definitions.results.verdict import Verdict, verdict
 from wdist.definitions.results.withdrawn import Withdrawn, withdrawn
-from wdist_service.http.schemas import ErrorView, JobName, View, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import ErrorView, GivenName, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Estimate
 from wdist_service.text import TEXT
 
@@ -32,7 +32,8 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=TE
 SetId = Annotated[str, Field(min_length=1, max_length=64)]
 Groups = Annotated[dict[SetId, SetId], Field(min_length=1, max_length=MAX_GROUPS)]
 LabelValue = Annotated[str, StringConstraints(max_length=512, pattern=TEXT)]
-Metadata = Annotated[dict[Label, LabelValue], Field(max_length=50)]
+# Pydantic writes the pattern of keys as one of properties, which says nothing of others.
+Metadata = Annotated[dict[Label, LabelValue], Field(max_length=50, json_schema_extra={"additionalProperties": False})]
 
 
 # In the order of 0.1, whose digests of requests depend on it.
@@ -116,7 +117,7 @@ class EstimateRequest(Options):
         },
     )
 
-    name: JobName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
+    name: GivenName | None = Field(default=None, description="Your name for it, by which it is found in lists.")
     source: str = Field(max_length=64, description="Sample set of P.", json_schema_extra=_ROWS)
     target: str = Field(
         max_length=64, description="Sample set of Q; value = (E_Q f - E_P f) / L.", json_schema_extra=_ROWS

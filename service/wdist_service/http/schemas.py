@@ -20,7 +20,7 @@ Row = TypeVar("Row", bound=OwnedRow)
 More = ParamSpec("More")
 Model = TypeVar("Model", bound=BaseModel)
 Name = Annotated[str, StringConstraints(max_length=MAX_LINE, pattern=LINE)]
-JobName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LINE, pattern=LINE)]
+GivenName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LINE, pattern=LINE)]
 
 
 class Renaming(BaseModel):
@@ -28,7 +28,7 @@ class Renaming(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "orders, spring and summer"}]})
 
-    name: JobName | None = Field(description="The new name; null removes it.")
+    name: GivenName | None = Field(description="The new name; null removes it.")
 
 
 class ErrorView(BaseModel):

@@ -7,7 +7,7 @@ import re
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from wdist.definitions.forms import words
 from wdist.definitions.monitoring import Alarm, MonitorFigures, Thresholds, UpdateFigures
@@ -15,14 +15,12 @@ from wdist.definitions.times import checked_time
 from wdist.errors import OptionError
 from wdist.monitoring.options import MonitorOptions
 from wdist_service.estimates.schemas import Metadata, SetId, StatusName
-from wdist_service.http.schemas import ErrorView, View, maybe_rfc3339, rfc3339
+from wdist_service.http.schemas import ErrorView, GivenName, View, maybe_rfc3339, rfc3339
 from wdist_service.tables import Monitor, MonitorEpoch, MonitorUpdate
-from wdist_service.text import LINE
 
 _REFERENCE, _BATCH = "ss_01jd3v5q3k8e9x7w2m4n6p8r0t", "ss_01jd3v5zz0c2e4g6j8m0p2r4t6"
 _MAX_THRESHOLDS = 1_000
 _ZONE = re.compile(r" (\d\d:?\d\d)$")
-GivenName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE)]
 
 
 def _time(given: Any) -> float | str | None:
