@@ -60,7 +60,11 @@ def test_what_one_host_takes_the_other_has(hosts: tuple[Server, Server]) -> None
 def test_an_attempt_goes_on_from_the_checkpoint_of_another_host(hosts: tuple[Server, Server], tmp_path: Path) -> None:
     one, other = hosts
     sets = one.upload(normal(1)), one.upload(normal(2, shift=1.0))
-    options = {"critic": "groupsort", "steps": 1500, "baseline_rows": 0}
+    options = {
+        "critic": "groupsort",
+        "steps": 6000,
+        "baseline_rows": 0,
+    }  # far longer than from checkpoint to checkpoint
     estimate = one.submit(*sets, **options)
     other.until(estimate, lambda e: e["progress"] and e["progress"]["step"] > 300)
     other.until_checkpoint(estimate)

@@ -20,7 +20,7 @@ from wdist_service.jobs import KINDS
 from wdist_service.keys.service import ensure_tenant
 from wdist_service.queue import dispatch, owners
 from wdist_service.queue.attempts import Attempts
-from wdist_service.queue.errands import Errands
+from wdist_service.queue.errands import LANE_AT_ONCE, Errands
 from wdist_service.queue.kinds import Errand
 from wdist_service.queue.leases import Leases
 from wdist_service.settings import Settings
@@ -148,6 +148,23 @@ def test_ten_thousand_events_for_a_receiver_that_is_down(office: Post, sending: 
     # Two at a time, and once in each rest: of 5, 10, 20, ... seconds.
     assert office.tries(webhook) <= 4 + (time.monotonic() - started)
     assert office.count(webhook, Job.status == "queued") >= 10_000
+
+
+def test_events_that_were_written_while_a_rest_began_wait_for_its_end_together(
+    office: Post, sending: None, tmp_path: Path
+) -> None:
+    webhook = office.register(closed(tmp_path).url("/ok"))
+    office.happen(1)
+    office.until(lambda: office.row(webhook).failures)
+    now = time.time()
+    with office.database.write() as session:
+        session.execute(update(Webhook).values(resting_from=now, resting_until=now + HOUR))
+    office.happen(300, 1)
+    tried = office.tries(webhook)
+    with office.database.write() as session:  # as their transaction leaves them, when it read the webhook before
+        session.execute(update(Job).where(Job.status == "queued").values(due_at=now, dated_at=now))
+    office.until(lambda: office.count(webhook, Job.due_at >= now + HOUR - 1) == 301)
+    assert office.tries(webhook) - tried <= 2 * LANE_AT_ONCE
 
 
 def canceled_together(office: Post, count: int) -> int:

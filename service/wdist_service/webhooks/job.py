@@ -17,7 +17,7 @@ from wdist_service.queue.kinds import Errand, ErrandKind, Outcome, UnworkableErr
 from wdist_service.settings import Settings, SettingsError
 from wdist_service.tables import Delivery, Webhook
 from wdist_service.webhooks.disabling import disable
-from wdist_service.webhooks.resting import rest, rest_of, wake
+from wdist_service.webhooks.resting import put_off, rest, rest_of, wake
 from wdist_service.webhooks.secrets import secret_of, signature, valid_salts
 from wdist_service.webhooks.sending import SECONDS, SendingError, post
 
@@ -64,7 +64,8 @@ class DeliveryKind(ErrandKind[Delivery]):
         if errand.should_stop():
             return Outcome({}, _error("the worker is shutting down"), 0.0)
         if given["rest"] > 0:
-            return Outcome({}, _error("the receiver does not answer, or asked for a pause"), given["rest"])
+            reason = "the receiver does not answer, or asked for a pause"
+            return Outcome({"is_resting": True}, _error(reason), given["rest"])
         try:
             server_secret = read_secret(errand.settings, given["secret_print"])
         except SettingsError as error:
@@ -77,20 +78,26 @@ class DeliveryKind(ErrandKind[Delivery]):
     def tried(self, session: Session, job: Delivery, outcome: Outcome) -> None:
         """Note a request in the log of the delivery, and what it says of the receiver."""
         values = outcome.values
+        # Events written at the moment at which a rest began did not know of it: they learn of it together.
+        if values.get("is_resting") and (webhook := _locked(session, job.webhook_id)) is not None:
+            put_off(session, webhook, clock_of(session))
         if "entry" not in values:
             return
         job.log = [*job.log, values["entry"]][-_LOG_ENTRIES:]
         job.requests += 1
         job.place += outcome.error is not None
         job.response_body = values["body"]
-        if values["is_receivers"]:
-            lock = select(Webhook).where(Webhook.id == job.webhook_id).with_for_update(key_share=True)
-            if (webhook := session.execute(lock).scalar_one_or_none()) is not None:
-                _note(session, webhook, values, clock_of(session))
+        if values["is_receivers"] and (webhook := _locked(session, job.webhook_id)) is not None:
+            _note(session, webhook, values, clock_of(session))
 
     def succeed(self, session: Session, job: Delivery, values: dict[str, Any]) -> list[str]:
         """`tried` has noted all of it."""
         return []
+
+
+def _locked(session: Session, webhook_id: str) -> Webhook | None:
+    lock = select(Webhook).where(Webhook.id == webhook_id).with_for_update(key_share=True)
+    return session.execute(lock).scalar_one_or_none()
 
 
 def _sent(errand: Errand, server_secret: bytes) -> Outcome:

@@ -26,8 +26,16 @@ def rest(session: Session, webhook: Webhook, now: float, seconds: float) -> None
     """Send nothing to a webhook for some seconds. A longer rest that it has already stays."""
     until = now + max(seconds, rest_of(webhook, now))
     webhook.resting_from, webhook.resting_until = now, until
-    waiting = Job.lane == webhook.id, Job.status == Status.QUEUED, Job.due_at < until
-    session.execute(update(Job).where(*waiting).values(due_at=until, dated_at=now), execution_options=_UNSEEN)
+    put_off(session, webhook, now)
+
+
+def put_off(session: Session, webhook: Webhook, now: float) -> None:
+    """Let all that waits for a webhook wait until its rest is over, also what was written while the rest began."""
+    if not rest_of(webhook, now):
+        return
+    waiting = Job.lane == webhook.id, Job.status == Status.QUEUED, Job.due_at < webhook.resting_until
+    values = {"due_at": webhook.resting_until, "dated_at": now}
+    session.execute(update(Job).where(*waiting).values(values), execution_options=_UNSEEN)
 
 
 def wake(session: Session, webhook: Webhook, now: float) -> None:
