@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from pydantic import ConfigDict, Field
 
+from wdist.data.sources.advice import NAMING_CANDIDATES
 from wdist.definitions.arguments import Arguments
 from wdist.definitions.comparison import ComparisonFigures
 from wdist.definitions.docstrings import entries
@@ -148,6 +149,4 @@ def _refuse_twice(names: Sequence[str]) -> None:
     """Raise OptionError for a name that two sets have: the answer speaks of them by their names."""
     for k, name in enumerate(names):
         if name in names[:k]:
-            raise OptionError(
-                f"two sets are called {name!r}: leave one out, or give the candidates names: {{name: rows}}"
-            )
+            raise OptionError(f"two sets are called {name!r}: leave one out{NAMING_CANDIDATES}")

@@ -250,6 +250,7 @@ def test_which_file_is_closest(capsys: pytest.CaptureFixture[str]) -> None:
         (["x.npy"], "at least two candidates"),
         (["x.npy", "y.npy"], "at least two candidates"),
         (["x.npy", "y.npy", "near.npy", "--delta", "0"], "delta: 0 is not above 0"),
+        (["x.npy", "y.npy", "y.npy"], "two sets are called 'y.npy': leave one out\n"),
         (["x.npy", "y.npy", "near.npy", "--upper", "none"], "upper: a comparison needs"),
         ([], "a reference and at least two"),
     ):

@@ -43,6 +43,7 @@ from wdist.cli.main import main
         (["remote", "result", "est_1", "--fail-above", "nan"], '"nan" for --fail-above; give a finite number'),
         (["remote", "result", "est_1", "--timeout", "nan"], '"nan" for --timeout; give a finite number'),
         (["remote", "list", "--metadata", "night"], "--metadata: 'night' is not like NAME=TEXT"),
+        (["matrix", "x.npy", "y.npy", "--report", "x.html"], "unknown option: --report; see wdist matrix --help"),
         (["remote", "upload"], "wdist remote upload: DATA is missing (sample sets)"),
         (["remote", "plan", "x.npy", "y.npy"], "plan needs no server: `wdist plan`, a command of the library"),
         (["remote", "upload", "--nmae", "x"], "unknown option: --nmae (did you mean --name?)"),

@@ -41,14 +41,31 @@ def test_rows_with_other_columns_are_not_scored(
     change, words = OTHERS[other]
     job = client.estimates.create(*pair, **QUICK)
     job.wait()
-    with pytest.raises(SampleError, match=words):
-        job.evaluate(change(FRAME))
+    if other == "one column more":  # a frame's columns are chosen before it is sent
+        np.testing.assert_array_equal(job.evaluate(change(FRAME)), job.evaluate(FRAME))
+    else:
+        with pytest.raises(SampleError, match=words):
+            job.evaluate(change(FRAME))
     change(FRAME + 9).to_csv(tmp_path / "other.csv", index=False)
     sets = client.sample_sets.create(tmp_path / "other.csv"), client.sample_sets.create(change(FRAME + 8))
     for stored in sets:
         with pytest.raises(InvalidRequest, match=words) as refused:
             client.estimates.get(job.id).evaluate(stored)
         assert refused.value.errors[0]["field"] == "sample_set"
+
+
+@pytest.mark.parametrize("more", [1.0, "Rome"])
+def test_rows_with_more_columns_are_scored_as_advised(
+    client: Client, pair: tuple[str, str], tmp_path: Path, more: object
+) -> None:
+    job = client.estimates.create(*pair, **QUICK)
+    expected = job.wait().critic.evaluate(FRAME * 2)
+    longer = (FRAME * 2).assign(more=more)[["more", "a", "b", "c"]]
+    np.testing.assert_allclose(job.evaluate(longer), expected, rtol=1e-9)
+    longer.to_csv(path := tmp_path / "longer.csv", index=False, float_format="%.17g")
+    with pytest.raises((InvalidRequest, SampleError), match=r"ead .* with columns=\['a', 'b', 'c'\]"):
+        job.evaluate(path)
+    np.testing.assert_allclose(job.evaluate(path, columns=["a", "b", "c"]), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -146,6 +163,9 @@ def test_the_command_refuses_what_the_server_refuses(
     error = capsys.readouterr().err
     assert "order.csv" in error
     assert "put them into the order a, b, c" in error
+    (FRAME + 3).assign(city="Rome").to_csv(tmp_path / "more.csv", index=False, float_format="%.17g")
+    assert main([*address, "evaluate", job.id, str(tmp_path / "more.csv")]) == 2
+    assert "takes no column 'city'. Read the file with --columns a --columns b --columns c" in capsys.readouterr().err
 
 
 LONG = "x" * 250

@@ -284,3 +284,8 @@ def test_a_revoked_key_ends_what_is_under_way(closed: tuple[Server, MakeKey]) ->
         assert status == 401
         assert ended < revoked + REVOKED_WITHIN
         assert admin.get("/v1/api-keys").status_code == 200
+
+
+def test_a_key_in_a_folder_that_no_server_used_is_remarked(tmp_path: Path) -> None:
+    said = [wdist("keys", "create", "--role", "admin", "--data", str(tmp_path / "typo")).stderr for _ in range(2)]
+    assert [f"no server has used {tmp_path / 'typo'} yet: it is new" in each for each in said] == [True, False]

@@ -114,7 +114,8 @@ def _require_space(needed: int, folder: Path) -> None:
 def _check_columns(sets: Sequence[Input]) -> None:
     """Raise SampleError if sets are of different kinds, or have columns of other names or order."""
     for each in sets:
-        check_kinds(sets[0].rows.array.shape, each.rows.array.shape, sets[0].given, each.given)
+        names = sets[0].rows.columns, each.rows.columns
+        check_kinds(sets[0].rows.array.shape, each.rows.array.shape, sets[0].given, each.given, names)
     if (first := next((each for each in sets if each.rows.columns is not None), None)) is None:
         return
     for each in sets:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import Argument, exceptions
 
+_NEAR = 0.7  # of names of options, with their dashes; --out and --output are .77 alike
 Choices = Callable[[], dict[str, list[str]]]
 """The flags whose values are written out, and these; asked for once something is wrong."""
 
@@ -35,9 +36,16 @@ def explained(error: exceptions.CycloptsError, prog: str, matrix: str, choices: 
         if (meant := _flag_of_value(error, choices)) is not None:
             return f"unknown option: {error.token.keyword or error.token.value} (did you mean {meant}?)"
     text = re.sub(r'^(Command ".*" parameter|Parameter) ', "", str(error)).rstrip(". ")
-    text = re.sub(r"\. Did you mean (.*?)\?", r" (did you mean \1?)", text)
+    text = re.sub(r"\. Did you mean (.*?)\?", lambda found: _meant(found[1], text), text)
     text = re.sub(r"\. (\w)", lambda found: "; " + found[1].lower(), text)
     return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+def _meant(near: str, text: str) -> str:
+    """A near name, if it is near: that of --report would be --separator."""
+    given = re.search(r"option: (--[\w-]+)", text)
+    is_far = given is not None and difflib.SequenceMatcher(None, given[1], near.strip('"')).ratio() < _NEAR
+    return "" if is_far else f" (did you mean {near}?)"
 
 
 def no_flag_of_monitors(tokens: Iterable[str], refused: Mapping[str, str]) -> str | None:

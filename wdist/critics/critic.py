@@ -74,8 +74,9 @@ class CriticInput:
 
     @property
     def take(self) -> Selection:
-        """The selection by which files and frames are read: columns that the critic does not take may be absent."""
-        return Selection(**({} if self.recipe is None else self.recipe["reading"])).for_more(self.columns)
+        """The selection by which files and frames are read. What the critic does not take may be there or not."""
+        given = Selection(**({} if self.recipe is None else self.recipe["reading"]))
+        return given.for_more(self.columns, leaves_others=True)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types, without columns and recipe, which no computation needs; with the kinds of columns."""
@@ -177,8 +178,9 @@ class Critic:
     def evaluate(self, rows: ArrayLike) -> NDArray[np.float64]:
         """f at rows as the user has them (same shape, dtype kind and units as the sample sets): (n,), float64.
 
-        Tables are read as the sample sets were. Levels that neither set had are one point to the critic; so are those
-        that it was not trained on. Rows of mixed tables may also be given encoded, as `wdist encode` writes them.
+        Tables are read as the sample sets were, and may have more columns, where these have names. Levels that neither
+        set had are one point to the critic; so are those that it was not trained on. Rows of mixed tables may also be
+        given encoded, as `wdist encode` writes them.
         There is one score for each row, in their order: NaN for a row with a missing value, where the sample sets were
         read with missing="drop".
 

@@ -33,7 +33,7 @@ def check_pair(source: SampleSet, target: SampleSet, minimum_rows: int = MINIMUM
     `minimum_rows` rows, values that are not finite, differences below 1e-36, or two identical constant sets. The
     message names the set, the row and the column.
     """
-    check_kinds(source.array.shape, target.array.shape, source.name, target.name)
+    check_kinds(source.array.shape, target.array.shape, source.name, target.name, (source.names, target.names))
     check_names(source.names, target.names, source.name, target.name)
     both = f"{source.name} and {target.name}"
     if source.row_shape != target.row_shape:

@@ -75,7 +75,8 @@ def check_names(
     those sent to a critic. is_fixed: the columns of `one` cannot be chosen any more. naming: how a
     table without names gets some. again: what to say of tables that are stored, and so have been read.
     """
-    can_choose = not by_position and not is_fixed and source is not None and target is not None
+    have_names = source is not None and target is not None
+    can_choose = have_names and not by_position and not is_fixed
     source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
@@ -108,7 +109,9 @@ def check_names(
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give {f'{other} the columns' if is_fixed else 'both'} {_listed(source)}, in that order"
-    if shared and can_choose:
+    if have_names and not missing and not can_choose:
+        way = f"read {other} with {_chosen(source)}, which leaves out the others{again}"
+    elif shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share{again}"
     if (alike := _alike(missing, more)) is not None:
         way = f"{alike}: give both one name if they are one column. Otherwise {way}"
@@ -132,14 +135,26 @@ def _plain(name: str) -> str:
     return "".join(each for each in text if each.isalnum()) or text
 
 
-def check_kinds(source: Sequence[int], target: Sequence[int], one: str, other: str) -> None:
-    """Raise SampleError if one set is images and the other a table. Shapes are those of the arrays, (n, ...)."""
-    if (len(source) > 2) == (len(target) > 2):
-        return
-    raise SampleError(
-        f"{one} holds {_kind(source)} and {other} {_kind(target)}, which cannot be compared with each other: give two "
-        "sets of images of one size, or two tables of the same columns, such as features computed from the images"
-    )
+def check_kinds(
+    source: Sequence[int],
+    target: Sequence[int],
+    one: str,
+    other: str,
+    names: Sequence[Sequence[str] | None] = (),
+) -> None:
+    """Raise SampleError if one set is images and the other a table. Shapes are those of the arrays, (n, ...).
+
+    names: of the columns of both, if some have any. Where one table has none, both must have as many columns.
+    """
+    holding = f"{one} holds {_kind(source)} and {other} {_kind(target)}, which cannot be compared with each other"
+    if (len(source) > 2) != (len(target) > 2):
+        raise SampleError(
+            f"{holding}: give two sets of images of one size, or two tables of the same columns, such as features "
+            "computed from the images"
+        )
+    have_names = [each is not None for each in names]
+    if len(source) == len(target) == 2 and source[1] != target[1] and any(have_names) and not all(have_names):
+        raise SampleError(f"{holding}: give two tables of the same columns")
 
 
 def _kind(shape: Sequence[int]) -> str:

@@ -297,7 +297,7 @@ def encode_together(*sets: SampleSet) -> list[SampleSet]:
     first = Encoding.of([each.table for each in coded if each.table is not None], [each.name for each in coded])
     named = next((each.names for each in sets if each.names is not None), None)
     for each in sets:
-        check_kinds(sets[0].array.shape, each.array.shape, sets[0].name, each.name)
+        check_kinds(sets[0].array.shape, each.array.shape, sets[0].name, each.name, (sets[0].names, each.names))
         check_names(named, each.names, sets[0].name, each.name)
     tables = [each.table or each._as_table(first) for each in sets]
     encoding = Encoding.of(tables, [each.name for each in sets])

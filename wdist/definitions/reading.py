@@ -31,6 +31,7 @@ class Reading(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     _needed: tuple[str, ...] | None = PrivateAttr(None)
+    _leaves_others: bool = PrivateAttr(False)
 
     columns: Names | None = Field(
         default=None,
@@ -128,19 +129,25 @@ class Reading(BaseModel):
         """The reading with these values. Raises OptionError, which names the option and what it must be."""
         return checked(cls, given)
 
-    def for_more(self, columns: Sequence[str] | None) -> Self:
+    def for_more(self, columns: Sequence[str] | None, *, leaves_others: bool = False) -> Self:
         """The same reading for rows that are read later, of which these columns are needed.
 
-        Those that it leaves out need not be there then. columns: None if their names are not known.
+        Those that it leaves out need not be there then. columns: None if their names are not known. leaves_others:
+        whether columns that nobody needs are left out, too, instead of refused.
         """
         again = self.model_copy()
-        again._needed = tuple(columns or ())
+        again._needed, again._leaves_others = tuple(columns or ()), leaves_others
         return again
 
     @property
     def needed(self) -> tuple[str, ...] | None:
         """The columns that rows read later must have; None where the reading is of the first rows."""
         return self._needed
+
+    @property
+    def leaves_others(self) -> bool:
+        """Whether columns of rows read later that nobody needs are left out."""
+        return self._leaves_others
 
     @field_validator("categories", "dates")
     @classmethod
@@ -183,7 +190,9 @@ class Selection(Reading):
         elif groups is not None:
             fields["drop"] = [*dict.fromkeys([*reading.drop, groups])]
         made = cls.checked(**fields)
-        return made if reading.needed is None else made.for_more(reading.needed)
+        if reading.needed is None:
+            return made
+        return made.for_more(reading.needed, leaves_others=reading.leaves_others)
 
     @property
     def of_a_table(self) -> bool:

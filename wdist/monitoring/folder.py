@@ -30,6 +30,7 @@ from wdist.definitions.reading import Reading, Selection
 from wdist.errors import OptionError, WdistError
 from wdist.files.durable import replace_file, sync_folder
 from wdist.monitoring.lock import PATIENCE, locked
+from wdist.monitoring.words import NEW_EPOCH, in_python
 
 if TYPE_CHECKING:
     from wdist.data.sources.files import FileRows
@@ -340,7 +341,10 @@ def _refuse_full(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise OptionError(f"{path} is a link to nothing: name a new folder for the monitor")
     if (path / COMMIT).exists():
-        raise OptionError(f"{path} holds a monitor already: go on with that one, or name another folder")
+        raise OptionError(
+            f"{path} holds a monitor already: go on with that one, name another folder, or, for another reference or "
+            f"other options, {in_python(NEW_EPOCH)}"
+        )
     if path.exists() and not path.is_dir():
         raise OptionError(f"{path} is a file: name a new folder for the monitor")
     if path.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from wdist.witness.plot import picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LINE = 32  # characters, in the height of the upper panel
 _SHOWN_EVIDENCE = 1e-3, 10.0
 
 
@@ -26,7 +28,7 @@ def draw_timeline(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> 
     threshold = figures.tolerance if figures.thresholds.distance is None else figures.thresholds.distance
     distance.axhline(threshold, color="tab:red", linestyle="dashed", linewidth=1, label=f"alarm above {threshold:g}")
     distance.margins(y=0.05)
-    distance.set_ylabel(figures.units)
+    distance.set_ylabel("\n".join(textwrap.wrap(figures.units, _LINE)))
     distance.set_title(f"{figures.name}: distance from {figures.reference}", loc="left")
     distance.legend(frameon=False)
     _evidence(evidence, history, places)

@@ -180,8 +180,8 @@ def _apart(change: Change) -> str:
 
 def _of_its_limit(update: UpdateFigures) -> str:
     is_reached = update.evidence >= update.evidence_limit
-    of = "what an alarm takes" if is_reached else "of what an alarm takes"
-    return f"{of}, gathered over all updates of this epoch"
+    gathered = "what an alarm takes, gathered over all updates of this epoch"
+    return gathered if is_reached else f"of {gathered}; a sudden change shows in the bounds first"
 
 
 def _columns(update: UpdateFigures) -> list[str]:

@@ -111,11 +111,14 @@ def _with_keys(
                 missing = next((file for file in kept if file is not None and not file.exists()), None)
                 if missing is not None:
                     return fail(f"no server keeps its keys in {settings.data}, there is no {missing}: name its --data")
+            is_unused = not settings.data.exists()
             make_folder(settings.data)
             if (file := file_of(settings)) is not None and not file.exists():
                 write_durably(file, b"")  # SQLite takes it for a new database, which is then the server's, not root's
             with contextlib.closing(Database(settings)) as database:
                 database.migrate()
+                if is_unused:
+                    remark(f"no server has used {settings.data} yet: it is new")
                 return action(Keys(database, settings), settings.data)
     except SettingsError as error:
         return fail(str(error), EX_CONFIG)

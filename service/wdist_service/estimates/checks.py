@@ -27,9 +27,10 @@ def encoding_of(source: SampleSet, target: SampleSet) -> Encoding | None:
     Raises SampleError, which names the sets and the columns, if their columns differ in name, kind or unit.
     """
     bare = source if names_of(source) is None else target
-    check_kinds(source.shape, target.shape, called(source), called(target))
+    names = names_of(source), names_of(target)
+    check_kinds(source.shape, target.shape, called(source), called(target), names)
     check_names(
-        names_of(source), names_of(target), called(source), called(target),
+        *names, called(source), called(target),
         naming=f"by PUT /v1/sample-sets/{bare.id}/columns", again="; what is stored must be uploaded again with it",
     )  # fmt: skip
     if source.table_schema is None and target.table_schema is None:

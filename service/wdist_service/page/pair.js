@@ -116,7 +116,7 @@ function units([source, target], options) {
   if (sizes.length < 2) return null;
   const [[most, high], [least, low]] = [sizes[0], sizes.at(-1)];
   if (high <= MUCH * low) return small("The columns vary by similar amounts: if their units are the same, the data’s own will do; else count each in its standard deviations.");
-  return advice(`${most} would decide the distance almost alone: in the data’s own units it varies by ${figure(high, 3)}, ${least} by ${figure(low, 3)} (standard deviations).`,
+  return advice(`${most} would decide the distance almost alone: in the data’s own units its standard deviation is ${figure(high, 3)}, that of ${least} ${figure(low, 3)}.`,
     button("Count each column in its standard deviations", () => {
       scale.set("standardize");
       scale.control.dispatchEvent(new Event("change", { bubbles: true }));

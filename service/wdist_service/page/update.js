@@ -44,7 +44,7 @@ function numbers({ confidence }, figures) {
     line("this batch", betweenText({ series_lower_bound: lower, series_upper_bound: upper }), `the distance, of this batch alone: ${percent(confidence)} confidence${upper === null ? "" : " each"}`),
     line("value", figure(value), "what the critic shows on held-out rows"),
     p !== null && line("p_value", String(+p.toPrecision(2)), "how often a batch like the reference would look this different"),
-    line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of " : ""}what an alarm takes, gathered over all updates of this epoch`),
+    line("evidence", evidence < limit ? percent(+(evidence / limit).toFixed(3)) : "reached", `${evidence < limit ? "of " : ""}what an alarm takes, gathered over all updates of this epoch${evidence < limit ? "; a sudden change shows in the bounds first" : ""}`),
     change && line("change", figure(change.value, 3), `since the batch before, as the critic sees it; their distance is at least ${roundedDown(change.lower_bound)}`))));
 }
 

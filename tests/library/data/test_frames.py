@@ -129,6 +129,9 @@ TEXTS: dict[str, Callable[[list[str | None]], Any]] = {
 def test_text_is_a_category_or_a_date_where_it_is_declared(library: str) -> None:
     texts = [*["x", None, "y", "x"] * (BLOCK_ROWS // 4), "z", "y"]  # the last two are in another block
     frame = TEXTS[library](texts)
+    misread = pd.DataFrame({"price;weight": ["1,5;2", "2;3"]})
+    with pytest.raises(SampleError, match="the only column is 'price;weight': read the file again, with ';' between"):
+        open_samples(misread, "x")
     advice = r"column 'a' holds text: declare it with categories=\['a'\], or leave it out with drop=\['a'\]"
     with pytest.raises(SampleError, match=advice):
         opened(frame)

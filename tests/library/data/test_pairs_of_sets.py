@@ -282,6 +282,8 @@ def test_frames_with_other_columns_are_refused() -> None:
     bare = pd.DataFrame(frame.to_numpy() + 1)
     with pytest.raises(SampleError, match=r"target names its columns \(a, b, c\) and source does not"):
         check_pair(open_samples(bare, "source"), open_samples(frame, "target"))
+    with pytest.raises(SampleError, match="source holds a table of 3 columns and target a table of 2 columns"):
+        check_pair(open_samples(bare, "source"), open_samples(frame[["a", "b"]], "target"))
     check_pair(open_samples(bare, "source"), open_samples(frame.to_numpy(), "target"))
     with pytest.raises(SampleError, match=r"another order \(0, 1, 2\); put them into the order 0, 2, 1"):
         check_pair(open_samples(bare[[0, 2, 1]], "source"), open_samples(bare, "target"))

@@ -311,7 +311,9 @@ def test_a_folder_of_a_later_version_is_refused(folder: Path) -> None:
 
 
 def test_a_monitor_is_made_in_a_new_folder_only(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="holds a monitor already"):
+    with pytest.raises(
+        OptionError, match=r"holds a monitor already.*other options, begin a new epoch with monitor\.new"
+    ):
         Monitor(rows(0), folder=folder, **QUICK)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "todo.txt").touch()
@@ -375,3 +377,13 @@ def test_a_timeline_shows_every_update(folder: Path) -> None:
     assert [line.get_color() for line in dots] == ["gray", "gray", "tab:blue"]
     assert len(evidence.lines) == 3  # two epochs and the limit
     assert "<table>" in monitor._repr_html_()
+
+
+def test_labels_of_a_timeline_do_not_overlap() -> None:
+    monitor = Monitor(rows(0), scale="standardize", **QUICK)
+    monitor.update(rows(1))
+    figure = monitor.plot()
+    figure.draw_without_rendering()
+    upper, lower = (axes.yaxis.label.get_window_extent() for axes in figure.axes)
+    assert lower.y1 < upper.y0
+    assert upper.y1 < figure.bbox.y1

@@ -186,6 +186,7 @@ def thresholds(
 ) -> int:
     """Say when an alarm is raised from now on, instead of what was said before; without flags, print it.
 
+    The tolerance belongs to an epoch: `wdist monitor epoch FOLDER REFERENCE --tolerance W` begins one with another.
     Exits with 3 while an alarm is on.
     """
     from wdist.monitoring.monitor import Monitor

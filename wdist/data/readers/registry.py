@@ -52,8 +52,8 @@ FORMATS: Final = {
             has_columns=True, needs="h5py", help=".h5ad",
         ),
         FileFormat(
-            "images", "a zip of images", (".zip",), ("application/zip", "application/x-zip-compressed"), "images",
-            magic=b"PK", needs="pillow", help=".zip of images",
+            "images", "a folder or a zip of images", (".zip",), ("application/zip", "application/x-zip-compressed"),
+            "images", magic=b"PK", needs="pillow", help="folder or .zip of images",
         ),
         FileFormat("json", "JSON", (".json",), ("application/json",), "json_rows", has_columns=True),
     )
@@ -122,9 +122,8 @@ def check_selection(take: Selection, kind: FileFormat) -> None:
     if take.of_a_table and not kind.has_columns:
         *tables, last = sorted(each.title for each in FORMATS.values() if each.has_columns)
         field = next((name for name in ("labels", "columns", "categories", "dates") if getattr(take, name)), "drop")
-        title = "a folder or a zip of images" if kind.name == "images" else kind.title
         raise SelectionError(
-            f"{title} has no names of columns to choose by; only {', '.join(tables)} and {last} have", field
+            f"{kind.title} has no names of columns to choose by; only {', '.join(tables)} and {last} have", field
         )
 
 

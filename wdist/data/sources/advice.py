@@ -26,6 +26,7 @@ _ASKED = re.compile(rf"\?({_GIVEN}(?:&{_GIVEN})*)", re.ASCII)
 _ARGUMENT = re.compile(rf"({_NAMES})=(\[(?:{_TEXT})(?:, (?:{_TEXT}))*\]|{_TEXT}|True|False)")
 _ARGUMENTS = re.compile(rf"(?<![\w.-]){_ARGUMENT.pattern}(?:, {_ARGUMENT.pattern})*")
 _DETECT = re.compile(r"(?<![\w.-])detect=(\d+(?:\.\d+)?)")  # of plans
+NAMING_CANDIDATES = ", or give the candidates names: {name: rows}"  # a command has those of the files
 _FORMAT = "say with ?format= what it is"
 _ENDING = "let its name end in what it is: .npy, .npz, .parquet or .zip"
 
@@ -39,7 +40,7 @@ def in_flags(message: str) -> str:
     """A message, of a reader or as `in_python` puts it, with its options as flags of a command: `--drop cut`."""
     message = _ASKED.sub(lambda found: " ".join(_flag(*each) for each in _options(found[1])), message)
     message = _DETECT.sub(r"--detect \1", message)
-    message = message.replace(NAMING, "in a first line of the file")
+    message = message.replace(NAMING, "in a first line of the file").replace(NAMING_CANDIDATES, "")
     return _ARGUMENTS.sub(_flags_of_arguments, message).replace(_FORMAT, _ENDING)
 
 

@@ -27,7 +27,8 @@ from wdist.data.tables.naming import (
     instead_of_naming,
     is_unicode,
     option_of,
-    refuse_others,
+    others_left_out,
+    refuse_misread,
 )
 from wdist.data.tables.schema import TableColumn, TableSchema
 from wdist.data.tables.times import SECONDS, nanoseconds_of, seconds_of, seconds_since, start_of, written
@@ -101,6 +102,8 @@ class TableCoder:
         self._labels = labels = take.labels
         if (odd := next((each.name for each in types if not is_unicode(each.name)), None)) is not None:
             raise DecodeError(f"a column is named {odd[:100]!r}, which {NO_UNICODE}")
+        if [each.kind for each in types] == ["text"]:
+            refuse_misread(types[0].name, take)
         self.chosen = chosen(types, take, has_names=has_names)
         given = [types[k] for k in self.chosen]
         self._decisions = decisions or Decisions(take, has_names=has_names)
@@ -352,8 +355,9 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
     if has_names and (twice := repeated(names)) is not None:
         raise DecodeError(f"{names.count(twice)} columns are named {twice[:100]!r}; give each a name of its own")
     drop = take.drop if take.needed is None else [name for name in take.drop if name in place]
+    others: list[str] = []
     if take.needed and has_names:
-        refuse_others(take, {each.name: _names_of(each) for each in types})
+        others = others_left_out(take, {each.name: _names_of(each) for each in types})
     wanted = [*(take.columns or ()), *drop, *take.categories, *take.dates]
     for name in [*wanted, *([] if labels is None else [labels])]:
         if not has_names:
@@ -363,7 +367,7 @@ def chosen(types: Sequence[ColumnType], take: Selection, *, has_names: bool) -> 
             if not way and take.needed is None and name not in (*(take.columns or ()), labels):
                 way = instead_of_naming(name, names, take)
             raise DecodeError(f"no column is named {name[:100]!r}; there are {', '.join(names)[:300]}{way}")
-    left_out = {*take.drop, *([] if labels is None else [labels])}
+    left_out = {*take.drop, *others, *([] if labels is None else [labels])}
     places = range(len(names)) if take.columns is None else [place[name] for name in take.columns]
     kept = [k for k in places if names[k] not in left_out]
     if labels is not None:  # missing values of the other columns decide which rows there are

@@ -31,6 +31,7 @@ def asked_together(options: Sequence[tuple[str, str]]) -> str:
     return "?" + "&".join(asked(option, value)[1:] for option, value in options)
 
 
+_SEPARATORS = ";\t|"
 LISTS = {"drop": "leave out", "categories": "take as categories", "dates": "read as dates", "columns": "take"}
 
 
@@ -64,10 +65,12 @@ def option_of(name: str, take: Selection) -> str | None:
     return next((option for option in LISTS if name in (getattr(take, option) or ())), None)
 
 
-def refuse_others(take: Selection, columns: Mapping[str, Sequence[str]]) -> None:
-    """Raise DecodeError if rows that are read later lack columns that are needed, or have more.
+def others_left_out(take: Selection, columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Columns of rows that are read later which the reading leaves out because nobody needs them.
 
     columns: of the rows, each with the names of what it holds, as a column of lists has one for each of its parts.
+
+    Raises DecodeError if the rows lack columns that are needed, or have more and the reading does not leave these out.
     """
     needed = [*dict.fromkeys(take.needed or ())]
     known, more = {kept_name(name) for name in needed}, []
@@ -79,11 +82,21 @@ def refuse_others(take: Selection, columns: Mapping[str, Sequence[str]]) -> None
         ]
     there = {kept_name(name) for name, parts in columns.items() for name in (name, *parts)}
     lacking = [name for name in needed if kept_name(name) not in there]
+    if take.leaves_others and not lacking:
+        return more
     said = f"it lacks {shown(lacking)}" if lacking else ""
     if more:
         said += f"{', and has' if said else 'it has'} {shown(more)}"
     if said:
         raise DecodeError(f"{said}: give it the columns {', '.join(needed)[:300]}, in that order")
+    return []
+
+
+def refuse_misread(name: str, take: Selection) -> None:
+    """Raise DecodeError for one column of text that is named like several: they were read by another separator."""
+    mark = next((mark for mark in _SEPARATORS if mark in name), None)
+    if mark is not None and name not in (*take.categories, *take.dates, *take.drop, take.labels):
+        raise DecodeError(f"the only column is {name[:100]!r}: read the file again, with {mark!r} between its columns")
 
 
 def others_with_text(text: Iterable[str], dates: Iterable[str] = ()) -> str:

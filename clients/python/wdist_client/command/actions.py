@@ -318,7 +318,7 @@ def evaluate(
         if isinstance(found, str) or found.suffix != ".npy" or reading.given():
             # The server converts other formats, and keeps the set.
             how = session.read_alike((job.estimate.source, job.estimate.target), reading.given(), given)
-            rows = session.send(str(found) if given == "-" else given, **how)
+            rows = session.send_rows(job.estimate, str(found) if given == "-" else given, how)
         else:
             try:
                 rows = np.load(found, mmap_mode="r", allow_pickle=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wdist_client.client import Client
     from wdist_client.handles.synchronous import BatchJob, Job
-    from wdist_client.models import SampleSet
+    from wdist_client.models import Estimate, SampleSet
     from wdist_client.monitors.synchronous import Monitor
 
 MAGIC = {b"\x93NUMPY": ".npy", b"PAR1": ".parquet", b"\x89HDF": ".h5ad"}
@@ -118,6 +118,19 @@ class Session:
         if isinstance(found, str):
             return self.sample_set(found)
         return self.client.sample_sets.create(found, name=name or found.name, progress=progress, **part)
+
+    def send_rows(self, estimate: Estimate, text: str, how: Mapping[str, Any]) -> SampleSet:
+        """Upload rows for the critic of an estimate."""
+        from wdist_client.errors import InvalidRequest
+        from wdist_client.handles.evaluation import not_needed
+
+        try:
+            return self.send(text, **how)
+        except (SampleError, InvalidRequest) as error:
+            flow = not_needed(error, estimate, Path(text).name, how, self.client._retries)
+            if (more := self.client._run(flow)) is None:
+                raise
+            raise more from error
 
     def send_all(self, texts: Sequence[str], given: Mapping[str, Any], progress: bool | None) -> list[SampleSet]:
         """Upload or look up data that `located` has found; what stands beside a stored set is read as that was."""

@@ -68,8 +68,10 @@ def figures(update: Update) -> Iterator[tuple[str, str, str]]:
             yield name, written(figure), meaning
     if update.p_value is not None:
         yield "p-value", f"{update.p_value:.2g}", "how often equal populations would show this much"
-    of = "what an alarm takes" if update.evidence >= update.evidence_limit else "of what an alarm takes"
-    yield "evidence", evidence_share(update), f"{of}, gathered over all updates of this epoch"
+    gathered = "what an alarm takes, gathered over all updates of this epoch"
+    is_reached = update.evidence >= update.evidence_limit
+    about = gathered if is_reached else f"of {gathered}; a sudden change shows in the bounds first"
+    yield "evidence", evidence_share(update), about
     if update.change is not None:
         apart = f"the two batches are at least {rounded_down(update.change.lower_bound)} apart"
         yield "change", f"{update.change.value:+.4g}", f"of this critic's mean score since the batch before; {apart}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wdist_client import requests
 from wdist_client.advice import in_python
 from wdist_client.display.text import EvaluationBar
-from wdist_client.errors import LeftOutWarning, NotFound, OptionError, SampleError, WdistError
+from wdist_client.errors import InvalidRequest, LeftOutWarning, NotFound, OptionError, SampleError, WdistError
 from wdist_client.flows import Compute, Flow, Retries, Sleep, fetched, send
 from wdist_client.models import Estimate, Evaluation, SampleSet
 from wdist_client.requests import Request
@@ -34,6 +35,8 @@ else:
 
 EVALUATION_SECONDS = 0.5  # between polls of a running evaluation
 MAX_EVALUATED_ROWS = 10_000
+_CHOICES = {"columns", "drop"}  # where a user gives one of them, the critic's columns are not taken instead
+_LONGEST = 2_000  # characters of an option that a message writes out
 
 
 def evaluate(
@@ -41,8 +44,9 @@ def evaluate(
 ) -> Flow[Scores]:
     """f of the rows in order. The server reads a stored set, a file and a frame of more than plain numbers.
 
-    An array is sent in parts of up to 10,000 rows. reading: how a file or a frame is read, where that is not how the
-    sets of the estimate were. Warns (LeftOutWarning) of rows that reading left out, as they have no score.
+    An array is sent in parts of up to 10,000 rows. A frame may have more columns than the critic takes. reading: how a
+    file or a frame is read, where that is not how the sets of the estimate were. Warns (LeftOutWarning) of rows that
+    reading left out, as they have no score.
 
     Raises SampleError for rows of other columns than the critic's, for no rows, and for a value that is not finite.
     """
@@ -58,16 +62,23 @@ def evaluate(
         path = None
     if path is not None:
         part = read_alike((yield from reading_of(sets, retries)), wanted, path)
-        return (yield from _of_read(estimate, rows, path.name, part, retries, progress))
+        try:
+            return (yield from _of_read(estimate, rows, path.name, part, retries, progress))
+        except (SampleError, InvalidRequest) as error:
+            if (more := (yield from not_needed(error, estimate, path.name, part, retries))) is None:
+                raise
+            raise more from error
     frame, names = frame_of(rows), names_of(rows)
     if names is not None:
         part = read_alike((yield from reading_of(sets, retries)), wanted, rows)
-        if frame is not None and (part or frame.numbers(missing=True) is None):
+        columns = yield from _columns_of(estimate, retries)
+        places = [k for k, each in enumerate(names) if each in columns]
+        if frame is not None and len(places) == len(columns) < len(names) and not part.keys() & _CHOICES:
+            frame, names = frame.chosen(places), [names[k] for k in places]
+            part["columns"] = names
+        if frame is not None and (part.keys() - {"columns"} or frame.numbers(missing=True) is None):
             return (yield from _of_read(estimate, rows, None, part, retries, progress))
-        path_of_config = f"/v1/estimates/{estimate.id}/critic"
-        answer = yield from send(Request("GET", path_of_config, {"part": "config"}), retries)
-        columns = json.loads(answer.body).get("columns")
-        check_names(columns, names, "the critic", "the rows", by_position=True)
+        check_names(columns or None, names, "the critic", "the rows", by_position=True)
     elif wanted:
         raise OptionError(f"{next(iter(wanted))} is of files and frames: an array has no names, so leave it out")
     array = as_array(rows) if frame is None else frame.numbers(missing=True)
@@ -83,6 +94,25 @@ def evaluate(
         answer = yield from send(request, retries)
         parts.append(np.load(io.BytesIO(answer.body), allow_pickle=False))
     return np.concatenate(parts)
+
+
+def _columns_of(estimate: Estimate, retries: Retries) -> Flow[list[str]]:
+    """Names of the columns that the critic takes, in its order; none where it was trained on arrays."""
+    request = Request("GET", f"/v1/estimates/{estimate.id}/critic", {"part": "config"})
+    answer = yield from send(request, retries)
+    return json.loads(answer.body).get("columns") or []
+
+
+def not_needed(
+    error: Exception, estimate: Estimate, label: str, part: Mapping[str, Any], retries: Retries
+) -> Flow[SampleError | None]:
+    """What to say where a file was refused for a column that the critic does not take; None if it was not."""
+    named = re.search(r"column '([^']+)'", str(error))
+    columns = [] if named is None or part.keys() & _CHOICES else (yield from _columns_of(estimate, retries))
+    if named is None or not columns or named[1] in columns:
+        return None
+    way = f"columns={columns!r}" if len(repr(columns)) < _LONGEST else "columns=[...], which names those that it takes"
+    return SampleError(f"{label}: the critic takes no column {named[1]!r}. Read the file with {way}")
 
 
 def reading_of(sets: Iterable[str | None], retries: Retries) -> Flow[Mapping[str, Any]]:

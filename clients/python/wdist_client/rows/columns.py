@@ -57,7 +57,8 @@ def check_names(
     if there is one column, or `by_position`, for rows that a caller puts into the order of a table's columns, such as
     those sent to a critic.
     """
-    can_choose = not by_position and source is not None and target is not None
+    have_names = source is not None and target is not None
+    can_choose = have_names and not by_position
     source, target = _numbered(source, target), _numbered(target, source)
     if source is None or target is None:
         if by_position or (source is None and target is None) or len(source or target or ()) == 1:
@@ -84,7 +85,9 @@ def check_names(
     parts = ", ".join(f"{_listed(names)} only in {side}" for side, names in ((one, missing), (other, more)) if names)
     shared = [each for each in source if each in target]
     way = f"give both {_listed(source)}, in that order"
-    if shared and can_choose:
+    if have_names and not missing and not can_choose:
+        way = f"read {other} with {_chosen(source)}, which leaves out the others"
+    elif shared and can_choose:
         way = f"read both with {_chosen(shared)} to compare the columns that they share{AGAIN}"
     if (alike := _alike(missing, more)) is not None:
         way = f"{alike}: give both one name if they are one column. Otherwise {way}"
