@@ -10,10 +10,11 @@ For wide W (p x n, W W^T = I) and momentum M (p x n), both batched:
 
 Very wide W: every Gram matrix follows from N = W W^T, C = M W^T and M M^T,
 
-    T T^T = M M^T - S C^T - C S + S N S
+    T T^T = M M^T - P - P^T,  P = (C - S N / 2) S
     V V^T = N - lr (Q Y + (Q Y)^T) + lr^2 Q T T^T Q,  Y = T W^T = C - S N
 
-so only five products have the size p x p x n, and all others p x p x p. For square W everything is a rotation:
+so only five products have the size p x p x n, and all others p x p x p. Half of a symmetric product is computed, where
+that saves time. For square W everything is a rotation:
 T = K W, D = O W with O the (skew) polar factor of K = skew(M W^T), and W <- (I - lr O + lr^2 (1/2 + lr^2 / 8) O^2) W.
 
 Drift. Directions have singular values s <= 1.71, so those of V = W - lr D are within lr s of those of W. The retraction
@@ -49,6 +50,10 @@ QUINTICS = (
 # end would blow up, so singular values are kept this far below it.
 LOW_PRECISION_MARGIN = 1.05
 LOW_PRECISION_FROM = 192  # rows; smaller products are not faster in bfloat16 (measured: 128 even, 256 twice as fast)
+# Rows from which half of a symmetric product is left out, and into how many blocks its rows are cut. Milliseconds on a
+# core with and without: 256 rows of 256 .30 and .38, 512 of 512 2.1 and 2.6, 512 of 3,136 11.3 and 16.1; 128 rows take
+# longer by blocks. Nobody has measured it on a GPU, where all is computed.
+BLOCKS_FROM, BLOCKS = 256, 4
 TINY = 1e-15  # its square is still a float32; gradients that are smaller count as zero
 HUGE = 1e38  # the norm of a gradient that overflows float32
 LARGEST_RATE = 0.15  # see Drift above; measured with random gradients, wide shapes are 2 to 20 % off at .3, NaN at .4
@@ -145,8 +150,8 @@ def _rotation_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: tor
 def _polar(X: Tensor, space: Workspace) -> Tensor:
     """Approximate polar factor of X (b, p, n), p <= n, with ||X||_F <= 1, skew if X is; X is overwritten."""
     small = _small(X)
-    G = torch.bmm(X, X.mT, out=space.shaped("G", X, small))
-    G2 = torch.bmm(G, G, out=space.shaped("G2", X, small))
+    G = _symmetric(X, X.mT, space.shaped("G", X, small))
+    G2 = _symmetric(G, G, space.shaped("G2", X, small))
     # (sum of sigma^8)^(1/4) >= sigma_max^2, and much closer to it than ||X||_F^2.
     size = torch.linalg.matrix_norm(G2, keepdim=True, dtype=torch.promote_types(X.dtype, torch.float32)).sqrt_()
     inverse = size.clamp_min_(TINY).reciprocal_()
@@ -158,8 +163,8 @@ def _polar(X: Tensor, space: Workspace) -> Tensor:
             G.mul_(b * inverse).addcmul_(G2, c * inverse.square())
             X.mul_(inverse.sqrt())
         else:
-            torch.bmm(X, X.mT, out=G)
-            torch.bmm(G, G, out=G2)
+            _symmetric(X, X.mT, G)
+            _symmetric(G, G, G2)
             G.mul_(b).add_(G2, alpha=c)
         X, other = torch.baddbmm(X, G, X, beta=a, out=other), X
     return X
@@ -174,14 +179,14 @@ def _wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace, dtype: torch.d
     size = torch.linalg.matrix_norm(T, keepdim=True).clamp_min_(TINY)
     rounding = torch.linalg.matrix_norm(S, keepdim=True).mul_(_noise(W))
     if dtype == W.dtype and not _is_small(W):
-        A = _finite(torch.bmm(T, T.mT, out=C).div_(size.square()), size)
+        A = _finite(_symmetric(T, T.mT, C).div_(size.square()), size)
         Q = _inverse_root(A, space).mul_(lr / (size + rounding))
         V = torch.baddbmm(W, Q, T, alpha=-1, out=space.like("V", W))
     else:  # not from A: a Gram matrix squares the singular values, and rounding would swamp the small ones
         D = _polar(space.cast("X", T.div_(size), dtype), space)
         share = size.clamp_max(HUGE) / (size + rounding)
         V = torch.addcmul(W, D, share, value=-lr, out=space.like("V", W))
-    N = torch.bmm(V, V.mT, out=C)
+    N = _symmetric(V, V.mT, C)
     return torch.baddbmm(V, _retraction(N, space), V, out=T)
 
 
@@ -191,21 +196,34 @@ def _very_wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor
     size = torch.linalg.matrix_norm(M, keepdim=True).clamp_min_(TINY)
     unit = size.reciprocal()
     C = torch.bmm(M, W.mT, out=space.shaped("C", W, small)).mul_(unit)
-    A = _finite(torch.bmm(M, M.mT, out=space.shaped("A", W, small)).mul_(unit).mul_(unit), size)
-    N = torch.bmm(W, W.mT, out=space.shaped("N", W, small))
+    A = _finite(_symmetric(M, M.mT, space.shaped("A", W, small)).mul_(unit).mul_(unit), size)
+    N = _symmetric(W, W.mT, space.shaped("N", W, small))
     S = torch.add(C, C.mT, out=space.shaped("S", W, small)).mul_(0.5)
     X = torch.bmm(S, N, out=space.shaped("X", W, small))
     Y = torch.sub(C, X, out=space.shaped("Y", W, small))  # T W^T
-    # T T^T = M M^T - S C^T - C S + S N S
-    A.baddbmm_(C, S, alpha=-1).baddbmm_(S, Y.mT, alpha=-1)
+    P = torch.bmm(C.sub_(X, alpha=0.5), S, out=X)
+    A.sub_(P).sub_(P.mT)  # T T^T
     Q = _inverse_root(A, space)
     QY = torch.bmm(Q, Y, out=C)
     N.sub_(QY, alpha=lr).sub_(QY.mT, alpha=lr)
-    N.baddbmm_(torch.bmm(Q, A, out=X), Q, alpha=lr * lr)
+    N.add_(_symmetric(_symmetric(Q, A, X), Q, Y), alpha=lr * lr)
     Z = _retraction(N, space)
     F = torch.baddbmm(Q, Z, Q, out=A).mul_(lr)
     V = torch.baddbmm(W, Z.baddbmm_(F, S), W, out=space.like("V", W))
     return V.baddbmm_(F.mul_(unit), M, alpha=-1)
+
+
+def _symmetric(A: Tensor, B: Tensor, out: Tensor) -> Tensor:
+    """A @ B (b, p, p), which is symmetric: a large one by rows of blocks up to the diagonal, and the rest mirrored."""
+    rows = out.shape[-1]
+    if rows < BLOCKS_FROM or not out.is_cpu:
+        return torch.bmm(A, B, out=out)
+    size = -(-rows // BLOCKS)
+    for start in range(0, rows, size):
+        end = min(start + size, rows)
+        torch.bmm(A[:, start:end], B[..., :end], out=out[:, start:end, :end])
+        out[:, :start, start:end].copy_(out[:, start:end, :start].mT)
+    return out
 
 
 def _small(W: Tensor) -> torch.Size:
@@ -223,14 +241,14 @@ def _finite(A: Tensor, size: Tensor) -> Tensor:
 def _retraction(N: Tensor, space: Workspace) -> Tensor:
     """N^(-1/2) - I for N = I + E (b, p, p), by its series up to E^4 (error 0.25 |E|^5); N is overwritten."""
     N.diagonal(dim1=-2, dim2=-1).sub_(1)
-    E2 = torch.bmm(N, N, out=space.like("q", N))
+    E2 = _symmetric(N, N, space.like("q", N))
     Z = torch.mul(N, -0.5, out=space.like("Z", N)).add_(E2, alpha=0.375)
     return Z.baddbmm_(E2, N.mul_(-0.3125).add_(E2, alpha=35 / 128))
 
 
 def _inverse_root(A: Tensor, space: Workspace) -> Tensor:
     """Q ~ A^(-1/2) for positive semi-definite A (b, p, p) that carries the rounding of matrices of trace 1."""
-    A2 = torch.bmm(A, A, out=space.like("q", A))
+    A2 = _symmetric(A, A, space.like("q", A))
     noise = _noise(A)
     inverse = torch.linalg.matrix_norm(A2, keepdim=True).sqrt_().add_(noise).reciprocal_()
     (a, b, c), *others = QUINTICS
@@ -246,8 +264,8 @@ def _inverse_root(A: Tensor, space: Workspace) -> Tensor:
     Q = r = q
     for i, (a, b, c) in enumerate(others):
         scratch = space.like(f"r{i}", A)
-        torch.bmm(torch.bmm(r, B, out=scratch), r, out=B)
-        r = torch.bmm(B, B, out=scratch).mul_(c).add_(B, alpha=b)
+        _symmetric(_symmetric(r, B, scratch), r, B)  # polynomials in A, which commute
+        r = _symmetric(B, B, scratch).mul_(c).add_(B, alpha=b)
         r.diagonal(dim1=-2, dim2=-1).add_(a)
-        Q = torch.bmm(r, Q, out=space.like(f"Q{i}", A))
+        Q = _symmetric(r, Q, space.like(f"Q{i}", A))
     return Q.mul_(inverse.sqrt())
