@@ -74,6 +74,11 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def multiplies_by_blocks(device: torch.device) -> bool:
+    """Whether it saves time to compute half of a symmetric product, in several calls; not measured on accelerators."""
+    return device.type != KIND
+
+
 def name_of(device: torch.device) -> str:
     """What the maker calls an accelerator."""
     return torch.cuda.get_device_name(device)

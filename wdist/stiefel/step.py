@@ -34,7 +34,7 @@ import math
 import torch
 from torch import Tensor
 
-from wdist.device import multiplies_bfloat16
+from wdist.device import multiplies_bfloat16, multiplies_by_blocks
 
 # Three quintics x (a + b x^2 + c x^4), each the minimax approximation of 1 on the interval to which the previous ones
 # map [0.003, 1]. The values end in [0.35, 1.65], and the slope at 0 is 119. Raising the small singular values matters
@@ -163,9 +163,7 @@ def _polar(X: Tensor, space: Workspace) -> Tensor:
             G.mul_(b * inverse).addcmul_(G2, c * inverse.square())
             X.mul_(inverse.sqrt())
         else:
-            _symmetric(X, X.mT, G)
-            _symmetric(G, G, G2)
-            G.mul_(b).add_(G2, alpha=c)
+            G, G2 = _quadratic(_symmetric(X, X.mT, G), b, c, G2), G
         X, other = torch.baddbmm(X, G, X, beta=a, out=other), X
     return X
 
@@ -213,17 +211,28 @@ def _very_wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor
     return V.baddbmm_(F.mul_(unit), M, alpha=-1)
 
 
+def _has_blocks(out: Tensor) -> bool:
+    return out.shape[-1] >= BLOCKS_FROM and multiplies_by_blocks(out.device)
+
+
 def _symmetric(A: Tensor, B: Tensor, out: Tensor) -> Tensor:
     """A @ B (b, p, p), which is symmetric: a large one by rows of blocks up to the diagonal, and the rest mirrored."""
-    rows = out.shape[-1]
-    if rows < BLOCKS_FROM or not out.is_cpu:
+    if not _has_blocks(out):
         return torch.bmm(A, B, out=out)
+    rows = out.shape[-1]
     size = -(-rows // BLOCKS)
     for start in range(0, rows, size):
         end = min(start + size, rows)
         torch.bmm(A[:, start:end], B[..., :end], out=out[:, start:end, :end])
         out[:, :start, start:end].copy_(out[:, start:end, :start].mT)
     return out
+
+
+def _quadratic(G: Tensor, b: float, c: float, out: Tensor) -> Tensor:
+    """b G + c G^2 of a symmetric G (b, p, p)."""
+    if _has_blocks(out):
+        return _symmetric(G, G, out).mul_(c).add_(G, alpha=b)
+    return torch.baddbmm(G, G, G, beta=b, alpha=c, out=out)
 
 
 def _small(W: Tensor) -> torch.Size:
@@ -265,7 +274,7 @@ def _inverse_root(A: Tensor, space: Workspace) -> Tensor:
     for i, (a, b, c) in enumerate(others):
         scratch = space.like(f"r{i}", A)
         _symmetric(_symmetric(r, B, scratch), r, B)  # polynomials in A, which commute
-        r = _symmetric(B, B, scratch).mul_(c).add_(B, alpha=b)
+        r = _quadratic(B, b, c, scratch)
         r.diagonal(dim1=-2, dim2=-1).add_(a)
         Q = _symmetric(r, Q, space.like(f"Q{i}", A))
     return Q.mul_(inverse.sqrt())

@@ -36,6 +36,10 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def multiplies_by_blocks(device: torch.device) -> bool:
+    return True  # as on the processor, whose figures are compared
+
+
 def name_of(device: torch.device) -> str:
     return "simulated accelerator"
 

@@ -120,6 +120,7 @@ def test_a_real_device() -> None:
         assert device.is_accelerator(there.device)
         assert torch.equal(there.cpu(), rows)
     assert isinstance(device.multiplies_bfloat16(there.device), bool)
+    assert not device.multiplies_by_blocks(there.device)
     assert device.name_of(chosen) in device.described()[0]
     with pytest.raises(OptionError, match="there are only"):
         device.chosen_device(f"cuda:{torch.cuda.device_count()}")
