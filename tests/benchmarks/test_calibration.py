@@ -43,6 +43,7 @@ def tally_of(cell: Cell, runs: int) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_a_few_runs_of_every_statement_cell(tmp_path: Path) -> None:
     done = study(tmp_path / "results.jsonl", "--layers", "statement", "--runs", "2")
     assert done.returncode == 0, done.stderr

@@ -78,6 +78,7 @@ def test_every_operation_keeps_the_contract(keyed: tuple[Server, str], tmp_path:
     schemathesis(keyed, tmp_path, "--phases", "examples,coverage", "--seed", "1")
 
 
+@pytest.mark.slow
 def test_sequences_of_linked_operations(keyed: tuple[Server, str], tmp_path: Path) -> None:
     schemathesis(keyed, tmp_path, "--phases", "stateful", "--max-examples", "5", "--seed", "1")
 

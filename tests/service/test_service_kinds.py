@@ -124,6 +124,7 @@ def test_a_further_kind_goes_on_after_its_host_was_killed(bench: Bench) -> None:
     assert bench.story(job_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
+@pytest.mark.slow
 def test_a_chain_goes_on_in_order_after_its_host_was_killed(bench: Bench) -> None:
     """With slots for two of them at once: it is the chain that keeps them apart."""
     bench.environment["WDIST_SERVER_SLOTS"] = "2"

@@ -50,10 +50,9 @@ QUINTICS = (
 # end would blow up, so singular values are kept this far below it.
 LOW_PRECISION_MARGIN = 1.05
 LOW_PRECISION_FROM = 192  # rows; smaller products are not faster in bfloat16 (measured: 128 even, 256 twice as fast)
-# Rows from which half of a symmetric product is left out, and into how many blocks its rows are cut. Milliseconds on a
-# core with and without: 256 rows of 256 .30 and .38, 512 of 512 2.1 and 2.6, 512 of 3,136 11.3 and 16.1; 128 rows take
-# longer by blocks. Nobody has measured it on a GPU, where all is computed.
-BLOCKS_FROM, BLOCKS = 256, 4
+# Rows from which half of a symmetric product is left out, and those of a block. Milliseconds of two cores with and
+# without: 256 rows of 256 .19 and .21, 512 of 512 1.2 and 1.4, 512 of 4,096 8.4 and 11.4; 128 rows take longer so.
+BLOCKS_FROM, BLOCK_ROWS = 256, 128
 TINY = 1e-15  # its square is still a float32; gradients that are smaller count as zero
 HUGE = 1e38  # the norm of a gradient that overflows float32
 LARGEST_RATE = 0.15  # see Drift above; measured with random gradients, wide shapes are 2 to 20 % off at .3, NaN at .4
@@ -212,17 +211,17 @@ def _very_wide_step(W: Tensor, M: Tensor, lr: float, space: Workspace) -> Tensor
 
 
 def _has_blocks(out: Tensor) -> bool:
-    return out.shape[-1] >= BLOCKS_FROM and multiplies_by_blocks(out.device)
+    # bfloat16 is so much faster that the calls would cost more than they save.
+    return out.shape[-1] >= BLOCKS_FROM and out.dtype != torch.bfloat16 and multiplies_by_blocks(out.device)
 
 
 def _symmetric(A: Tensor, B: Tensor, out: Tensor) -> Tensor:
-    """A @ B (b, p, p), which is symmetric: a large one by rows of blocks up to the diagonal, and the rest mirrored."""
+    """A @ B (b, p, p), which is symmetric: if large, blocks of rows up to the diagonal, and the rest mirrored."""
     if not _has_blocks(out):
         return torch.bmm(A, B, out=out)
     rows = out.shape[-1]
-    size = -(-rows // BLOCKS)
-    for start in range(0, rows, size):
-        end = min(start + size, rows)
+    for start in range(0, rows, BLOCK_ROWS):
+        end = min(start + BLOCK_ROWS, rows)
         torch.bmm(A[:, start:end], B[..., :end], out=out[:, start:end, :end])
         out[:, :start, start:end].copy_(out[:, start:end, :start].mT)
     return out
