@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from terminal import until
 
+from wdist.cli.estimate import finishing_on_ctrl_c
+
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,3 +80,37 @@ def test_without_a_terminal_ctrl_c_ends_the_command() -> None:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "")
+
+
+class HalfWritten:
+    """Standard error of a terminal that is in the middle of a line, where Ctrl-C comes and nothing may be written."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.depth = number, 0
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.number
+
+    def write(self, text: str) -> int:
+        if self.depth:
+            raise RuntimeError("reentrant call")
+        self.depth = 1
+        signal.raise_signal(signal.SIGINT)
+        self.depth = 0
+        return len(text)
+
+
+def test_ctrl_c_in_the_middle_of_a_line_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, into = os.pipe()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", HalfWritten(into))
+        with finishing_on_ctrl_c() as is_asked:
+            assert is_asked is not None
+            sys.stderr.write("groupsort: step")
+            assert is_asked()
+    os.close(into)
+    with os.fdopen(out, "rb") as said:
+        assert b"Ctrl-C again ends without a result" in said.read()

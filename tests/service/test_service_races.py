@@ -119,7 +119,7 @@ def test_two_that_lock_rows_in_opposite_orders_both_get_through(database: Databa
     with database.read() as session:
         values = session.execute(select(Property.value).where(Property.name.in_(["a", "b"]))).scalars()
         assert list(values) == ["2", "2"]
-    assert sum(tries.values()) == 3, "PostgreSQL ended one of them"
+    assert sum(tries.values()) in (3, 4), "PostgreSQL ended one of them, or on a busy machine both"
 
 
 @pytest.mark.both_stores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from wdist.files.outputs import other_than_html, refuse_unwritable
 if TYPE_CHECKING:
     from wdist.result import Result
 
-_SAID = "\r\x1b[Kwdist: finishing with the steps taken so far; Ctrl-C again ends without a result"
+_SAID = b"\r\x1b[Kwdist: finishing with the steps taken so far; Ctrl-C again ends without a result\n"
 
 
 @readings_as_flags()
@@ -101,7 +102,7 @@ def finishing_on_ctrl_c() -> Iterator[Callable[[], bool] | None]:
         if is_asked.is_set():
             raise KeyboardInterrupt
         is_asked.set()
-        sys.stderr.write(f"{_SAID}\n")
+        os.write(sys.stderr.fileno(), _SAID)  # sys.stderr may be in the middle of a line: not reentrant
 
     before = signal.signal(signal.SIGINT, ask)
     try:

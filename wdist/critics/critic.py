@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from wdist.data.samples import SampleSet, open_samples
 from wdist.data.scaling import Scaling
 from wdist.data.sources.advice import without_advice
 from wdist.data.sources.files import FileRows
-from wdist.data.tables.encoding import Encoding
+from wdist.data.tables.encoding import Encoding, levels_not_known
 from wdist.definitions.reading import Selection
 from wdist.definitions.results.reprs import in_a_line
 from wdist.errors import OptionError, SampleError, WdistError
@@ -297,10 +298,13 @@ def critic_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], wher
 
 
 def _encoded(samples: SampleSet, encoding: Encoding) -> SampleSet:
-    """Rows as codes, or already encoded."""
+    """Rows as codes, or already encoded. Warns of levels that the encoding does not have."""
     if samples.table is None and samples.names is None and samples.dimension == len(encoding.columns):
         samples.encoding = encoding
         return samples
+    if samples.table is not None:
+        for said in levels_not_known(encoding, samples.table, "the critic", "the rows"):
+            warnings.warn(said, stacklevel=4)  # at the caller of `evaluate`
     return samples.encoded(encoding)
 
 

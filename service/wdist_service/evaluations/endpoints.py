@@ -30,6 +30,8 @@ from wdist_service.tables import Artifact, Estimate, Evaluation, SampleSet, Stat
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"], route_class=BoundedRoute)
 _MAX_JSON_NUMBERS = 1_000_000
+_NOTE_CHARACTERS = 2_000
+_NOTE = {"Wdist-Note": {"schema": {"type": "string"}, "description": "What to know of the scores."}}
 _NPY = "application/x-npy"
 _NPY_TYPES = frozenset({"application/octet-stream", _NPY, "application/npy", "application/vnd.numpy.npy"})
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -42,12 +44,21 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
         200: {
             "content": {_NPY: _BINARY},
             "description": "JSON; or, by Accept, .npy: values, or with gradient=true that",
+            "headers": _NOTE,
         },
-        201: {"description": "A job that was done within the time of `Prefer: wait`", "model": EvaluationJobView},
+        201: {
+            "description": "A job that was done within the time of `Prefer: wait`",
+            "model": EvaluationJobView,
+            "headers": _NOTE,
+        },
         202: {
             "description": "A job: the stored set has more than 10,000 rows, or `Prefer: respond-async`",
             "model": EvaluationJobView,
-            "headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}},
+            "headers": {
+                "Location": {"schema": {"type": "string"}},
+                "Retry-After": {"schema": {"type": "integer"}},
+                **_NOTE,
+            },
         },
         **responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
     },
@@ -77,14 +88,18 @@ async def evaluate(
     wants_npy = any(kind in request.headers.get("accept", "") for kind in _NPY_TYPES)
     if sample_set is not None:
         row = await executors["reads"].run(_stored, services, caller, sample_set)
-        table = await executors["storage"].run(check_columns, critic, row)
+        table, note = await executors["storage"].run(check_columns, critic, row)
         if row.rows > MAX_ROWS or "respond-async" in (prefer or ""):
             width = await executors["storage"].run(numbers_in_a_row, critic, row)
             submit = partial(services[Evaluations].submit, caller.tenant_id, estimate, row, width=width)
             job = await executors["writes"].run(submit, gradient=gradient, quota=caller.quota)
-            return await _ended(services, caller, job, prefer)
-        rows = await executors["storage"].run(rows_of, services.storage, row)
-        return await executors["evaluation"].run(_answer, services, critic, rows, gradient, wants_npy, table)
+            answer = await _ended(services, caller, job, prefer)
+        else:
+            rows = await executors["storage"].run(rows_of, services.storage, row)
+            answer = await executors["evaluation"].run(_answer, services, critic, rows, gradient, wants_npy, table)
+        if note is not None:  # names of levels may be any text, and a header is ASCII
+            answer.headers["Wdist-Note"] = note.encode("ascii", "backslashreplace").decode()[:_NOTE_CHARACTERS]
+        return answer
     kind = request.headers.get("content-type", _NPY).split(";")[0].strip().lower()
     if kind not in _NPY_TYPES:
         raise UnsupportedTypeError(f"{kind[:100]!r} is not read here; send the bytes of an .npy file (numpy.save)")

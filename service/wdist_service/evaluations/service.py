@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wdist.data.columns import check_names
+from wdist.data.tables.encoding import levels_not_known
 from wdist.errors import SampleError
 from wdist_service import tenancy
 from wdist_service.database import Database, retried_after_races
@@ -114,9 +115,10 @@ def rows_of(storage: Storage, row: SampleSet) -> Path:
         return storage.path(row.sha256)
 
 
-def check_columns(critic: Mapping[str, Path], row: SampleSet) -> dict[str, Any] | None:
-    """How a stored set becomes rows of the critic: its schema and the encoding; None if it holds these rows.
+def check_columns(critic: Mapping[str, Path], row: SampleSet) -> tuple[dict[str, Any] | None, str | None]:
+    """How a stored set becomes rows of the critic: its schema and the encoding, or None if it holds these rows.
 
+    With it what to know of the scores: levels that the critic was trained without.
     Raises InvalidError if the set has other columns than those that the critic was trained on.
     """
     document = json.loads(critic["critic.json"].read_text())
@@ -125,12 +127,13 @@ def check_columns(critic: Mapping[str, Path], row: SampleSet) -> dict[str, Any] 
         encoding = encoding_of(document)
         schema = schema_of(encoding, row.shape, names_of(row), row.table_schema, called(row))
         if encoding is None or schema is None:
-            return None
+            return None, None
         if schema.has_levels_of_missing and not encoding.schema.has_levels_of_missing:
             columns = row.statistics["columns"]
             if columns is None or any(column["missing"] for column in columns):
                 raise SampleError(f"{called(row)} has missing values, for which the critic has no level")
-        return {"schema": schema.to_json(), "encoding": document["recipe"]["encoding"]}
+        note = "; ".join(levels_not_known(encoding, schema, "the critic", "the rows")) or None
+        return {"schema": schema.to_json(), "encoding": document["recipe"]["encoding"]}, note
     except SampleError as error:
         raise InvalidError(str(error), field="sample_set") from error
 

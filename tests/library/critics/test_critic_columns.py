@@ -195,3 +195,45 @@ def test_columns_that_were_left_out_need_not_be_there(tmp_path: Path, as_file: b
     with pytest.raises(SampleError, match="column 'b'") as of_text:
         critic.evaluate(given(FRAME.assign(b="many")))
     assert "=" not in f"{refused.value}{of_text.value}", "evaluate takes no options"
+
+
+TABLE = pd.DataFrame(
+    {
+        "a": np.random.default_rng(1).normal(size=200),
+        "paid": np.arange(200) % 3 == 0,
+        "city": np.where(np.arange(200) % 2, "Rome", "Oslo"),
+    }
+)
+BOOLEANS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "booleans": lambda frame: frame,
+    "pandas": lambda frame: frame.assign(paid=frame.paid.astype(str)),
+    "R": lambda frame: frame.assign(paid=frame.paid.astype(str).str.upper()),
+    "JSON": lambda frame: frame.assign(paid=frame.paid.astype(str).str.lower()),
+}
+
+
+@pytest.mark.parametrize("trained", BOOLEANS)
+@pytest.mark.parametrize("scored", BOOLEANS)
+def test_a_boolean_is_one_level_however_it_is_written(tmp_path: Path, trained: str, scored: str) -> None:
+    sets = BOOLEANS[trained](TABLE.assign(a=TABLE.a + 1)), BOOLEANS[scored](TABLE)
+    result = wdist.estimate_w1(*sets, categories=["paid", "city"], **QUICK)
+    assert not [warning for warning in result.warnings if "level" in warning]
+    result.critic.save(tmp_path)
+    critic = load_critic(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(critic.evaluate(sets[1]), critic.evaluate(BOOLEANS[trained](TABLE)))
+
+
+def test_levels_that_a_critic_was_trained_without_are_told() -> None:
+    critic = wdist.estimate_w1(TABLE.assign(a=TABLE.a + 1), TABLE, categories=["paid", "city"], **QUICK).critic
+    new = TABLE.assign(city=np.where(np.arange(200) % 2, "rome", "Bergen"))
+    with pytest.warns(UserWarning, match="trained without levels|spell differently") as told:
+        critic.evaluate(new)
+    assert [str(each.message) for each in told] == [
+        "the critic was trained without levels that the rows have, and takes all of them alike: 'Bergen' of 'city', "
+        "'rome' of 'city'",
+        "levels that the critic and the rows may only spell differently are category_cost apart: 'Rome' and 'rome' of "
+        "'city'; write them alike in both",
+    ]
+    assert all(each.filename == __file__ for each in told)

@@ -24,6 +24,7 @@ Kind = Literal["number", "optional", "indicator", "level"]
 level: 0 or 1, with one 1 among the columns of a category."""
 
 LEVELS_OF_BOOLEANS = ("false", "true")
+_BOOLEANS = {"False": "false", "FALSE": "false", "True": "true", "TRUE": "true"}
 BLOCK_ELEMENTS = 1 << 20  # of encoded rows, where many are asked for at once
 MOST_SHOWN = 5  # names in a message
 UTC = "+00:00"  # ends the start of times that have a zone
@@ -58,7 +59,7 @@ class Encoding:
         for schema, name in zip(schemas[1:], called[1:], strict=True):
             _check_agreement(first, schema, called[0], name)
         columns = tuple(
-            replace(column, levels=tuple(sorted({level for each in schemas for level in each.columns[k].levels})))
+            replace(column, levels=_together([each.columns[k].levels for each in schemas]))
             for k, column in enumerate(first.columns)
         )
         return cls(TableSchema(columns, any(each.has_levels_of_missing for each in schemas)))
@@ -170,11 +171,11 @@ class _Encoder:
                     indicators.append(place + 1)
             else:
                 own = schema.columns[k].levels if column.kind == "category" else levels
-                places = {level: i for i, level in enumerate(levels)}
+                places = {_meant(level): i for i, level in enumerate(levels)}
                 values = np.zeros((len(own) + 1, width))
                 for code, level in enumerate(own):
-                    if level in places:
-                        values[code, places[level]] = 1
+                    if _meant(level) in places:
+                        values[code, places[_meant(level)]] = 1
                 if encoding.schema.has_levels_of_missing:
                     values[-1, -1] = 1
                 looked_up.append((k, place, values))
@@ -277,7 +278,7 @@ def _warnings_of_levels(first: TableSchema, other: TableSchema, one: str, two: s
     apart = [
         repr(a.name)
         for a, b in zip(first.columns, other.columns, strict=True)
-        if a.kind == "category" and a.levels and b.levels and not set(a.levels) & set(b.levels)
+        if a.kind == "category" and a.levels and b.levels and not {*map(_meant, a.levels)} & {*map(_meant, b.levels)}
     ]
     if not apart:
         return []
@@ -292,7 +293,7 @@ def _warnings_of_spelling(first: TableSchema, other: TableSchema, one: str, two:
     """Levels that only one table has, and that the other one has in another spelling: 1 and 1.0, Yes and yes."""
     found = []
     for a, b in zip(first.columns, other.columns, strict=True):
-        own, others = ([level for level in x.levels if level not in set(y.levels)] for x, y in ((a, b), (b, a)))
+        own, others = _only_in(a, b), _only_in(b, a)
         spelled = {_spelling(level): level for level in own}
         found += [(a.name, spelled[key], level) for level in others if (key := _spelling(level)) in spelled]
     if not found:
@@ -303,6 +304,41 @@ def _warnings_of_spelling(first: TableSchema, other: TableSchema, one: str, two:
         f"levels that {one} and {two} may only spell differently are category_cost apart: {shown}; write them alike in "
         "both"
     ]
+
+
+def levels_not_known(encoding: Encoding, schema: TableSchema, critic: str, rows: str) -> list[str]:
+    """Warn about levels that neither set of an encoding had, and about those that may only be spelled differently."""
+    new = [
+        (column.name, level)
+        for known, column in zip(encoding.schema.columns, schema.columns, strict=True)
+        if known.kind == "category"
+        for level in _only_in(column, known)
+    ]
+    if not new:
+        return []
+    shown = ", ".join(f"{level[:100]!r} of {name!r}" for name, level in new[:MOST_SHOWN])
+    shown += f" and {len(new) - MOST_SHOWN:,} more" if len(new) > MOST_SHOWN else ""
+    said = f"{critic} was trained without levels that {rows} have, and takes all of them alike: {shown}"
+    return [said, *_warnings_of_spelling(encoding.schema, schema, critic, rows)]
+
+
+def _only_in(column: TableColumn, other: TableColumn) -> list[str]:
+    """The levels of one column that the other has not."""
+    there = {*map(_meant, other.levels)}
+    return [level for level in column.levels if _meant(level) not in there]
+
+
+def _together(levels: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The levels of a column in all tables, sorted; one that they write differently is called as booleans are."""
+    spelled: dict[str, set[str]] = {}
+    for level in {level for each in levels for level in each}:
+        spelled.setdefault(_meant(level), set()).add(level)
+    return tuple(sorted(next(iter(each)) if len(each) == 1 else level for level, each in spelled.items()))
+
+
+def _meant(level: str) -> str:
+    """The level as a boolean is called, if its text is that of one: pandas writes True, R and Excel TRUE."""
+    return _BOOLEANS.get(level, level)
 
 
 def _spelling(level: str) -> float | str:

@@ -167,6 +167,8 @@ def _of_stored(estimate: Estimate, rows: SampleSet, retries: Retries, progress: 
 def _content_of(path: str, rows: SampleSet, retries: Retries, progress: bool | None) -> Flow[bytes]:
     """The scores of a stored set as .npy."""
     answer = yield from send(requests.evaluate_stored(path, rows), retries)
+    if (note := answer.headers.get("wdist-note")) is not None:
+        warnings.warn(note, UserWarning, stacklevel=2)
     if answer.status == 200:
         return answer.body
     place = requests.place_of(answer.headers["location"])
