@@ -196,3 +196,18 @@ def test_names_are_compared_whole_and_numbers_are_names(client: Client, tmp_path
 def test_names_that_are_repeated_are_refused(client: Client) -> None:
     with pytest.raises(SampleError, match="more than one column is named 'a'"):
         client.sample_sets.create(pd.DataFrame(FRAME.to_numpy() + 6, columns=["a", "b", "a"]))
+
+
+def test_levels_that_a_critic_was_trained_without_are_told(client: Client, tmp_path: Path) -> None:
+    table = FRAME.assign(city=np.where(np.arange(300) % 2, "Rome", "Oslo"), paid=np.arange(300) % 3 == 0)
+    options: dict[str, Any] = {"categories": ["city", "paid"]}
+    sets = (
+        client.sample_sets.create(table, **options),
+        client.sample_sets.create(table.assign(a=table.a + 1), **options),
+    )
+    job = client.estimates.create(*sets, **QUICK)
+    job.wait()
+    table.to_csv(path := tmp_path / "paid.csv", index=False, float_format="%.17g")
+    np.testing.assert_allclose(job.evaluate(path), job.evaluate(table), rtol=1e-9)  # pandas writes True, not true
+    with pytest.warns(UserWarning, match="trained without levels that the rows have.*: '.*land' of 'city'"):
+        job.evaluate(table.assign(city="Åland"))

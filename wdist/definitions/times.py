@@ -37,7 +37,9 @@ def checked_time(at: Any, last: When | None = None) -> When | None:
     else:
         is_later = float(moment) > float(before)  # type: ignore[arg-type]
     if not is_later:
-        raise OptionError(f"at is {given!r}, which is not later than that of the batch before, {last!r}")
+        raise OptionError(
+            f"at is {given!r}, which is not later than that of the batch before, {last!r}: give a later one, or none"
+        )
     return given
 
 

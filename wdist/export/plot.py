@@ -64,7 +64,7 @@ def _curve(axes: Any, result: Result) -> None:
     if (mean_difference := result.trivial.get("mean_difference")) is not None:
         axes.axhline(mean_difference, color="gray", linestyle="dotted")
     axes.set_xlabel("step")
-    axes.set_title("while training (select rows, not certified)", loc="left", fontsize="medium")
+    axes.set_title("while training, on select rows", loc="left", fontsize="medium")
 
 
 def kept_witness(result: Result) -> Witness | None:

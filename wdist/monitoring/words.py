@@ -95,7 +95,7 @@ def monitor_html(figures: MonitorFigures, history: Sequence[UpdateFigures]) -> s
 
 def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in words."""
-    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
+    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" (at {when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
         return f"the evidence of the series has reached its limit, {since}: {STAYS_ON}; then {in_python(NEW_EPOCH)}"
     what = "the distance" if alarm.column is None else f"the distance of column {alarm.column}"

@@ -45,7 +45,7 @@ def titled(update: Update) -> str:
 
 def alarm_text(alarm: Alarm) -> str:
     """An alarm that is on, in the library's words."""
-    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" ({when(alarm.since_at)})")
+    since = f"since update {alarm.since}" + ("" if alarm.since_at is None else f" (at {when(alarm.since_at)})")
     if alarm.bound is None or alarm.threshold is None:
         stays = "the alarm stays on until rows of today that were in no batch are the reference; then begin a new epoch"
         limit = f"the evidence of the series has reached its limit, {since}"

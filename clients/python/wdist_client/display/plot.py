@@ -120,4 +120,4 @@ def _draw_curve(axes: Any, result: Result, curve: Sequence[CurvePoint]) -> None:
     if result.trivial.mean_difference is not None:
         axes.axhline(result.trivial.mean_difference, color="gray", linestyle="dotted")
     axes.set_xlabel("step")
-    axes.set_title("while training (select split, not certified)", loc="left", fontsize="medium")
+    axes.set_title("while training, on select rows", loc="left", fontsize="medium")
