@@ -20,7 +20,7 @@ from wdist_client.flows import Compute, Flow, Retries, Sleep, fetched, send
 from wdist_client.models import Estimate, Evaluation, SampleSet
 from wdist_client.requests import Request
 from wdist_client.rows.arrays import as_array, check_values
-from wdist_client.rows.columns import check_names, names_of
+from wdist_client.rows.columns import check_names, names_of, option_of
 from wdist_client.rows.frames import frame_of
 from wdist_client.rows.payload import payload
 from wdist_client.rows.reading import checked, of_more, read_alike
@@ -36,7 +36,6 @@ else:
 EVALUATION_SECONDS = 0.5  # between polls of a running evaluation
 MAX_EVALUATED_ROWS = 10_000
 _CHOICES = {"columns", "drop"}  # where a user gives one of them, the critic's columns are not taken instead
-_LONGEST = 2_000  # characters of an option that a message writes out
 
 
 def evaluate(
@@ -111,8 +110,7 @@ def not_needed(
     columns = [] if named is None or part.keys() & _CHOICES else (yield from _columns_of(estimate, retries))
     if named is None or not columns or named[1] in columns:
         return None
-    way = f"columns={columns!r}" if len(repr(columns)) < _LONGEST else "columns=[...], which names those that it takes"
-    return SampleError(f"{label}: the critic takes no column {named[1]!r}. Read the file with {way}")
+    return SampleError(f"{label}: the critic takes no column {named[1]!r}. Read the file with {option_of(columns)}")
 
 
 def reading_of(sets: Iterable[str | None], retries: Retries) -> Flow[Mapping[str, Any]]:

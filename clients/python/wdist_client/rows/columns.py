@@ -76,7 +76,7 @@ def check_names(
         raise SampleError(
             f"the columns of {other} are those of {one} in another order ({_listed(target)}); "
             + (
-                f"read both with {_chosen(source)}{AGAIN}"
+                f"read both with {option_of(source)}{AGAIN}"
                 if can_choose
                 else f"put them into the order {_listed(source)}"
             )
@@ -86,9 +86,9 @@ def check_names(
     shared = [each for each in source if each in target]
     way = f"give both {_listed(source)}, in that order"
     if have_names and not missing and not can_choose:
-        way = f"read {other} with {_chosen(source)}, which leaves out the others"
+        way = f"read {other} with {option_of(source)}, which leaves out the others"
     elif shared and can_choose:
-        way = f"read both with {_chosen(shared)} to compare the columns that they share{AGAIN}"
+        way = f"read both with {option_of(shared)} to compare the columns that they share{AGAIN}"
     if (alike := _alike(missing, more)) is not None:
         way = f"{alike}: give both one name if they are one column. Otherwise {way}"
     raise SampleError(f"{one} and {other} have different columns: {parts}; {way}")
@@ -128,7 +128,7 @@ def _kind(shape: Sequence[int]) -> str:
     return f"a table of {columns} column{'' if columns == 1 else 's'}"
 
 
-def _chosen(names: Sequence[str]) -> str:
+def option_of(names: Sequence[str]) -> str:
     """The option that takes these columns in this order, written out if it is not too long and names can be chosen by.
 
     A column of lists is chosen by its own name, not by those of its parts, `name[0]`.
